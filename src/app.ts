@@ -1,0 +1,272 @@
+/** Composition root: builds everything, starts it in order, stops it in the opposite order. */
+import type { Pool } from "pg";
+import { type Clock, systemClock } from "./clock.ts";
+import { addressRanges, type Config, ConfigError, LIMITS } from "./config.ts";
+import { ApiKeys } from "./core/api-keys.ts";
+import { bootstrap } from "./core/bootstrap.ts";
+import { Deliveries } from "./core/deliveries.ts";
+import { EventRecorder } from "./core/event-recorder.ts";
+import { Events } from "./core/events.ts";
+import { Receiver } from "./core/receive.ts";
+import { ReceivingWebhook } from "./core/receiving-webhook.ts";
+import { Signatures } from "./core/signatures.ts";
+import { WebhookLoader } from "./core/webhook-loader.ts";
+import { Webhooks } from "./core/webhooks.ts";
+import { HttpClient } from "./delivery/http-client.ts";
+import { DeliveryWorker } from "./delivery/worker.ts";
+import { Listener } from "./edge/listener.ts";
+import { createRouter } from "./edge/router.ts";
+import type { Logger } from "./observe/logger.ts";
+import { createRpcServer } from "./rpc/server.ts";
+import { createSecretBox, type SecretBox } from "./security/secret-box.ts";
+import {
+  checkDestinationUrl,
+  createDestinationPolicy,
+  type DestinationPolicy,
+  type Resolver,
+} from "./security/ssrf.ts";
+import { openMasterKey } from "./store/local-secrets.ts";
+import { Maintenance } from "./store/maintenance.ts";
+import { openStore, type Store } from "./store/store.ts";
+import { VERSION } from "./version.ts";
+
+/** Seams for tests; the defaults are the real things. */
+export interface AppSeams {
+  readonly clock?: Clock;
+  readonly resolver?: Resolver;
+  /** PEM certificates that deliveries trust instead of the system's. */
+  readonly certificateAuthorities?: string;
+  readonly random?: () => number;
+}
+
+export interface App {
+  /** Origin under which the port answers. */
+  readonly url: string;
+  readonly port: number;
+  /** Plaintext of the first API key, if this start made it. */
+  readonly bootstrapKey: string | undefined;
+  readonly pool: Pool;
+  readonly worker: DeliveryWorker;
+  readonly maintenance: Maintenance;
+  /** Stops accepting, finishes what is under way within the grace, releases leases. May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** Starts the service. Rejects with a ConfigError where a setting is at fault; what was started is stopped again. */
+export async function startApp(config: Config, logger: Logger, seams: AppSeams = {}): Promise<App> {
+  const master = config.masterKey ?? (await openMasterKey(config.dataDir));
+  const box = createSecretBox({ master, old: config.masterKeysOld });
+  const store = await openStore({
+    databaseUrl: config.databaseUrl,
+    dataDir: config.dataDir,
+    logger,
+    hotConnectionsMax: LIMITS.hotPoolConnectionsMax,
+    ormConnectionsMax: LIMITS.ormPoolConnectionsMax,
+    statementTimeoutMs: LIMITS.statementTimeoutMs,
+    connectTimeoutMs: LIMITS.connectTimeoutMs,
+    partitionDaysAhead: LIMITS.partitionDaysAhead,
+  });
+  try {
+    await checkMasterKey(store.pool, box);
+    return await serve(config, logger, store, box, seams);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** A wrong key would refuse every webhook; better no start at all. */
+async function checkMasterKey(pool: Pool, box: SecretBox): Promise<void> {
+  const { rows } = await pool.query<{
+    organization_id: string;
+    webhook_id: string;
+    purpose: "receive";
+    sealed: Buffer;
+  }>("select organization_id, webhook_id, purpose, sealed from webhook_secrets order by created_at desc limit 1");
+  const newest = rows[0];
+  if (!newest) return;
+  const { organization_id: organizationId, webhook_id: webhookId, purpose } = newest;
+  try {
+    box.open(newest.sealed, { organizationId, webhookId, purpose });
+  } catch {
+    throw new ConfigError(
+      "MASTER_KEY does not open the secrets in this database; use the key they were sealed with, or add it to MASTER_KEYS_OLD",
+    );
+  }
+}
+
+async function serve(config: Config, logger: Logger, store: Store, box: SecretBox, seams: AppSeams): Promise<App> {
+  const { pool, orm } = store;
+  const clock = seams.clock ?? systemClock;
+  let port = config.port;
+  const policy = createDestinationPolicy({
+    allowedPrivateCidrs: config.allowedPrivateCidrs,
+    forbiddenEndpoints: () => [{ address: config.host, port }, ...(store.endpoint ? [store.endpoint] : [])],
+  });
+  const onUnusable = (webhook: string, err: unknown) =>
+    logger.error({ webhook, err }, "a stored secret cannot be used");
+  const loader = new WebhookLoader({
+    pool,
+    prepare: (record) => new ReceivingWebhook(record, box, onUnusable),
+    entriesMax: LIMITS.webhookCacheEntriesMax,
+    batchMax: LIMITS.webhookLookupBatchMax,
+  });
+  const client = createClient(policy, seams);
+  const worker = createWorker({ config, logger, pool, clock, client, loader, seams });
+  const maintenance = new Maintenance({
+    pool,
+    logger,
+    purgeRows: LIMITS.purgeBatchRows,
+    purgeLateMs: LIMITS.purgeLateMs,
+    purgeRecheckMs: LIMITS.purgeRecheckMs,
+    partitionDaysAhead: LIMITS.partitionDaysAhead,
+  });
+  const recorder = new EventRecorder({
+    pool,
+    limits: {
+      batchRowsMax: LIMITS.receiveBatchRowsMax,
+      batchBytesMax: LIMITS.receiveBatchBytesMax,
+      inFlightMax: LIMITS.receiveBatchesInFlightMax,
+      queueRowsMax: LIMITS.receiveQueueRowsMax,
+      queueBytesMax: LIMITS.receiveQueueBytesMax,
+    },
+    dedupeWindowSeconds: config.dedupeWindowSeconds,
+    leaseMs: config.deliveryLeaseMs,
+    batchRetriesMax: LIMITS.batchRetriesMax,
+  });
+  const receiver = new Receiver({
+    loader,
+    recorder,
+    handover: worker,
+    clock,
+    staleRetriesMax: LIMITS.receiveStaleRetriesMax,
+  });
+  const apiKeys = new ApiKeys({ orm, pool, clock, production: config.production });
+  const wake = () => worker.wake();
+  const rpc = createRpcServer({
+    webhooks: new Webhooks({
+      orm,
+      pool,
+      box,
+      clock,
+      checkUrl: (url) => checkDestinationUrl(url, policy),
+      wake,
+      purge: () => maintenance.wake(),
+    }),
+    events: new Events({ orm, pool, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax, wake }),
+    deliveries: new Deliveries({ orm, pool, leaseMs: config.deliveryLeaseMs, wake }),
+    apiKeys,
+    signatures: new Signatures({ loader, receiver, clock }),
+    receiver,
+    logger,
+    payloadBytesMax: config.maxPayloadBytes,
+    bodyChunkBytes: LIMITS.bodyChunkBytes,
+  });
+  const origin = () => originOf(config.host, port);
+  const handle = createRouter({
+    rpc,
+    receiver,
+    logger,
+    readiness: async () => ({ store: await store.check().catch(() => false), delivery: worker.alive }),
+    publicUrl: config.publicUrl,
+    trustedProxies: addressRanges(config.trustedProxyCidrs),
+    fallbackOrigin: origin,
+    payloadBytesMax: config.maxPayloadBytes,
+    apiBodyBytesMax: Math.max(LIMITS.apiBodyBytesMax, 2 * config.maxPayloadBytes),
+    bodyBytesInMemoryMax: LIMITS.receiveBodyBytesInMemoryMax,
+    jsonDepthMax: LIMITS.jsonDepthMax,
+    timeoutMsMax: LIMITS.timeoutMsMax,
+  });
+  const listener = new Listener(handle, LIMITS);
+  const bootstrapKey = await bootstrap({ pool, apiKeys, production: config.production, key: config.bootstrapApiKey });
+  port = await listenOrExplain(listener, config);
+  worker.start();
+  maintenance.start();
+
+  const stopAll = async () => {
+    await listener.close(config.shutdownGraceMs);
+    await recorder.drain();
+    await worker.stop(config.shutdownGraceMs);
+    await maintenance.stop();
+    await client.close();
+    await store.close();
+  };
+  let stopped: Promise<void> | undefined;
+  return {
+    url: origin(),
+    port,
+    bootstrapKey,
+    pool,
+    worker,
+    maintenance,
+    stop: () => {
+      stopped ??= stopAll();
+      return stopped;
+    },
+  };
+}
+
+function createClient(policy: DestinationPolicy, { resolver, certificateAuthorities }: AppSeams): HttpClient {
+  return new HttpClient({
+    policy,
+    ...(resolver ? { resolver } : {}),
+    ...(certificateAuthorities ? { certificateAuthorities } : {}),
+  });
+}
+
+function createWorker(parts: {
+  config: Config;
+  logger: Logger;
+  pool: Pool;
+  clock: Clock;
+  client: HttpClient;
+  loader: WebhookLoader<ReceivingWebhook>;
+  seams: AppSeams;
+}): DeliveryWorker {
+  const { config, logger, pool, clock, client, loader, seams } = parts;
+  return new DeliveryWorker({
+    pool,
+    logger,
+    forward: {
+      client,
+      clock,
+      timeoutMs: config.deliveryTimeoutMs,
+      responseBodyBytesMax: LIMITS.responseBodyBytesMax,
+      responseHeaderBytesMax: LIMITS.responseHeaderBytesMax,
+      version: VERSION,
+    },
+    loadWebhook: (id) => loader.refresh(id),
+    schedule: config.deliveryScheduleMs,
+    leaseMs: config.deliveryLeaseMs,
+    concurrency: config.deliveryConcurrency,
+    runsMax: LIMITS.deliveryRunsMax,
+    claimRowsMax: LIMITS.claimBatchRowsMax,
+    claimIntervalMs: LIMITS.claimIntervalMsMax,
+    quickDelayMsMax: LIMITS.quickRetryDelayMsMax,
+    completeRowsMax: LIMITS.completeBatchRowsMax,
+    batchRetriesMax: LIMITS.batchRetriesMax,
+    ...(seams.random ? { random: seams.random } : {}),
+  });
+}
+
+const LISTEN_PROBLEMS: Readonly<Record<string, (config: Config) => string>> = {
+  EADDRINUSE: ({ host, port }) => `PORT ${port} on ${host} is in use; set PORT to a free one, or 0 to pick one`,
+  EACCES: ({ port }) => `PORT ${port} may not be opened by this user; set PORT to one above 1023`,
+  EADDRNOTAVAIL: ({ host }) => `HOST ${host} is no address of this machine; try 127.0.0.1 or 0.0.0.0`,
+  ENOTFOUND: ({ host }) => `HOST ${host} does not resolve; try 127.0.0.1 or 0.0.0.0`,
+};
+
+async function listenOrExplain(listener: Listener, config: Config): Promise<number> {
+  try {
+    return await listener.listen(config.host, config.port);
+  } catch (error) {
+    const explain = LISTEN_PROBLEMS[(error as { code?: string }).code ?? ""];
+    throw explain ? new ConfigError(explain(config)) : error;
+  }
+}
+
+/** The origin to show for a listening address; a wildcard is reached through loopback. */
+function originOf(host: string, port: number): string {
+  const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+}

@@ -1,0 +1,22 @@
+import { type Config, LIMITS } from "../config.ts";
+import { createLogger } from "../observe/logger.ts";
+import { openStore, type Store } from "../store/store.ts";
+
+/** Runs `work` with the store of the configuration, shared with a running service, and closes it again. */
+export async function withStore(config: Config, work: (store: Store) => Promise<void>): Promise<void> {
+  const store = await openStore({
+    databaseUrl: config.databaseUrl,
+    dataDir: config.dataDir,
+    logger: createLogger(config.logLevel),
+    hotConnectionsMax: 2,
+    ormConnectionsMax: 2,
+    statementTimeoutMs: LIMITS.statementTimeoutMs,
+    connectTimeoutMs: LIMITS.connectTimeoutMs,
+    partitionDaysAhead: LIMITS.partitionDaysAhead,
+  });
+  try {
+    await work(store);
+  } finally {
+    await store.close();
+  }
+}

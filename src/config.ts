@@ -1,0 +1,248 @@
+/**
+ * Environment variables → one frozen Config. The only reader of process.env; every limit stands here, with its
+ * unit in its name. A wrong value throws a ConfigError whose one line names the variable and what it takes.
+ */
+import { BlockList, isIP } from "node:net";
+import { resolve } from "node:path";
+import { parseSchedule } from "./delivery/retry-policy.ts";
+
+/** A setting that cannot be used. The message names the variable and what it takes. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** Bounds that no environment variable changes. */
+export const LIMITS = Object.freeze({
+  /** Largest JSON body of an API call that carries no webhook payload, bytes. */
+  apiBodyBytesMax: 16 * 1024 * 1024,
+  /** Deepest nesting of JSON that the API parses. */
+  jsonDepthMax: 100,
+  /** Longest deadline that a caller may ask for, milliseconds. */
+  timeoutMsMax: 600_000,
+  /** Headers kept with an event: number and bytes. */
+  eventHeadersMax: 128,
+  eventHeaderBytesMax: 32 * 1024,
+  /** Largest body that the single event carries inline, bytes; stock gRPC clients refuse messages over 4 MiB. */
+  inlineBodyBytesMax: 3 * 1024 * 1024,
+  /** Size of one piece of a streamed body, bytes. */
+  bodyChunkBytes: 512 * 1024,
+  /** Receive batches: rows and bytes of one, batches in flight, rows and bytes waiting before 503. */
+  receiveBatchRowsMax: 256,
+  receiveBatchBytesMax: 8 * 1024 * 1024,
+  receiveBatchesInFlightMax: 2,
+  receiveQueueRowsMax: 8_192,
+  receiveQueueBytesMax: 128 * 1024 * 1024,
+  /** Bytes of request bodies held in memory by all receives that have not been answered. */
+  receiveBodyBytesInMemoryMax: 256 * 1024 * 1024,
+  /** How often a receive whose webhook changed under it is verified anew before 503. */
+  receiveStaleRetriesMax: 5,
+  /** How often a batch is tried again after a deadlock or a serialization failure. */
+  batchRetriesMax: 5,
+  /** Webhooks kept in memory with their keys. */
+  webhookCacheEntriesMax: 10_000,
+  /** Ids that one look-up query asks for. */
+  webhookLookupBatchMax: 500,
+  /** Completions: rows of one batch. */
+  completeBatchRowsMax: 256,
+  /** Response bytes and header bytes kept with an attempt. */
+  responseBodyBytesMax: 16 * 1024,
+  responseHeaderBytesMax: 8 * 1024,
+  /** Longest wait between two tries that a delivery run holds in memory, milliseconds. */
+  quickRetryDelayMsMax: 10_000,
+  /** Deliveries that one worker holds in memory, under way or in a quick wait. */
+  deliveryRunsMax: 2_000,
+  /** Rows of one claim. */
+  claimBatchRowsMax: 100,
+  /** Longest sleep of the claim loop, milliseconds. */
+  claimIntervalMsMax: 1_000,
+  /** Connections of the pools: hot statements, entity reads. */
+  hotPoolConnectionsMax: 8,
+  ormPoolConnectionsMax: 8,
+  /** Longest that one statement on behalf of a caller may run, milliseconds. */
+  statementTimeoutMs: 30_000,
+  /** How long a statement may wait for a connection, milliseconds. */
+  connectTimeoutMs: 5_000,
+  /** HTTP/1: header bytes, header deadline, whole-request deadline, keep-alive, milliseconds. */
+  headerBytesMax: 32 * 1024,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 65_000,
+  /** How long a new connection may keep silent before the protocol is known, milliseconds. */
+  prefaceTimeoutMs: 10_000,
+  /** HTTP/2: streams of one connection, memory of one session (MiB), settings entries, header bytes. */
+  http2StreamsMax: 256,
+  http2SessionMemoryMiB: 32,
+  http2SettingsMax: 32,
+  /** Open connections of the listener. */
+  connectionsMax: 10_000,
+  /** Rows that one background step purges. */
+  purgeBatchRows: 1_000,
+  /** How long after a delete late rows are looked for, milliseconds. */
+  purgeLateMs: 10 * 60_000,
+  purgeRecheckMs: 60_000,
+  /** Daily partitions made ahead of time. */
+  partitionDaysAhead: 7,
+});
+
+/** Everything the service is told from outside. */
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  readonly publicUrl: string | undefined;
+  readonly databaseUrl: string | undefined;
+  readonly dataDir: string;
+  readonly masterKey: Buffer | undefined;
+  readonly masterKeysOld: readonly Buffer[];
+  readonly bootstrapApiKey: string | undefined;
+  readonly production: boolean;
+  readonly maxPayloadBytes: number;
+  readonly allowedPrivateCidrs: readonly string[];
+  readonly trustedProxyCidrs: readonly string[];
+  readonly deliveryScheduleMs: readonly number[];
+  readonly deliveryTimeoutMs: number;
+  readonly deliveryLeaseMs: number;
+  readonly deliveryConcurrency: number;
+  readonly dedupeWindowSeconds: number;
+  readonly shutdownGraceMs: number;
+  readonly logLevel: string;
+}
+
+export const DEFAULT_SCHEDULE = "0s,5s,5m,30m,2h,5h,10h,14h,20h,24h";
+const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
+const LOOPBACK_CIDRS = ["127.0.0.0/8", "::1/128"];
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Reads the environment. `dev` opens loopback to deliveries. Throws ConfigError. */
+export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
+  const text = (name: string) => {
+    const value = env[name]?.trim();
+    return value === undefined || value === "" ? undefined : value;
+  };
+  const integer = (name: string, fallback: number, min: number, max: number) =>
+    parseInteger(name, text(name), fallback, min, max);
+  const timeoutMs = integer("DELIVERY_TIMEOUT_MS", 15_000, 100, 120_000);
+  const leaseMs = integer("DELIVERY_LEASE_MS", 60_000, 1_000, 3_600_000);
+  const config: Config = {
+    host: text("HOST") ?? "127.0.0.1",
+    port: integer("PORT", 8080, 0, 65_535),
+    publicUrl: parseOrigin("PUBLIC_URL", text("PUBLIC_URL")),
+    databaseUrl: parseDatabaseUrl(text("DATABASE_URL")),
+    dataDir: resolve(text("DATA_DIR") ?? "data"),
+    masterKey: parseKey("MASTER_KEY", text("MASTER_KEY")),
+    masterKeysOld: list(text("MASTER_KEYS_OLD")).map((item) => requireKey("MASTER_KEYS_OLD", item)),
+    bootstrapApiKey: parseApiKey(text("BOOTSTRAP_API_KEY")),
+    production: !options.dev,
+    maxPayloadBytes: integer("MAX_PAYLOAD_BYTES", 5 * 1024 * 1024, 1, 64 * 1024 * 1024),
+    allowedPrivateCidrs: [
+      ...parseCidrs("ALLOWED_PRIVATE_CIDRS", text("ALLOWED_PRIVATE_CIDRS")),
+      ...(options.dev ? LOOPBACK_CIDRS : []),
+    ],
+    trustedProxyCidrs: parseCidrs("TRUSTED_PROXY_CIDRS", text("TRUSTED_PROXY_CIDRS")),
+    deliveryScheduleMs: schedule(text("DELIVERY_SCHEDULE") ?? DEFAULT_SCHEDULE),
+    deliveryTimeoutMs: timeoutMs,
+    deliveryLeaseMs: leaseMs,
+    deliveryConcurrency: integer("DELIVERY_CONCURRENCY", 128, 1, 2_000),
+    dedupeWindowSeconds: integer("DEDUPE_WINDOW_SECONDS", 3 * 86_400, 1, 90 * 86_400),
+    shutdownGraceMs: integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
+    logLevel: oneOf("LOG_LEVEL", text("LOG_LEVEL") ?? "info", LOG_LEVELS),
+  };
+  if (config.databaseUrl !== undefined && config.masterKey === undefined) {
+    throw new ConfigError(
+      "MASTER_KEY is required with DATABASE_URL: base64 of 32 random bytes, the same for every replica (make one with: openssl rand -base64 32)",
+    );
+  }
+  return Object.freeze(config);
+}
+
+function parseInteger(name: string, value: string | undefined, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback;
+  const number = Number(value);
+  if (!/^\d+$/.test(value) || number < min || number > max) {
+    throw new ConfigError(`${name} takes a whole number from ${min} to ${max}, not "${value}"`);
+  }
+  return number;
+}
+
+function parseOrigin(name: string, value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const url = URL.parse(value);
+  const plain = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && !url.search && !url.hash;
+  if (!plain || url.username || url.password) {
+    throw new ConfigError(`${name} takes an origin such as https://hooks.example.com, without a path, not "${value}"`);
+  }
+  return url.origin;
+}
+
+function parseDatabaseUrl(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (!/^postgres(ql)?:\/\//.test(value)) {
+    throw new ConfigError("DATABASE_URL takes a PostgreSQL URL such as postgres://user:password@host:5432/database");
+  }
+  return value;
+}
+
+function parseKey(name: string, value: string | undefined): Buffer | undefined {
+  return value === undefined ? undefined : requireKey(name, value);
+}
+
+function requireKey(name: string, value: string): Buffer {
+  const key = Buffer.from(value, "base64");
+  if (!/^[A-Za-z0-9+/]{43}=?$/.test(value) || key.length !== 32) {
+    throw new ConfigError(`${name} takes base64 of exactly 32 bytes (make one with: openssl rand -base64 32)`);
+  }
+  return key;
+}
+
+/** The form of an API key: `alm_live_` or `alm_test_` and at least 32 hexadecimal digits. */
+export const API_KEY_PATTERN = /^alm_(live|test)_[0-9a-f]{32,128}$/;
+
+function parseApiKey(value: string | undefined): string | undefined {
+  if (value !== undefined && !API_KEY_PATTERN.test(value)) {
+    throw new ConfigError("BOOTSTRAP_API_KEY takes alm_live_ or alm_test_ followed by 32 to 128 hexadecimal digits");
+  }
+  return value;
+}
+
+function list(value: string | undefined): string[] {
+  return (value ?? "")
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+function parseCidrs(name: string, value: string | undefined): string[] {
+  return list(value).map((item) => {
+    const [address = "", prefix, ...rest] = item.split("/");
+    const family = isIP(address);
+    const bits = Number(prefix ?? (family === 4 ? 32 : 128));
+    const valid = family !== 0 && rest.length === 0 && (prefix === undefined || /^\d{1,3}$/.test(prefix));
+    if (!valid || bits > (family === 4 ? 32 : 128)) {
+      throw new ConfigError(`${name} takes CIDR ranges separated by commas, such as 10.0.0.0/8, not "${item}"`);
+    }
+    return `${address}/${bits}`;
+  });
+}
+
+function schedule(value: string): readonly number[] {
+  try {
+    return parseSchedule(value);
+  } catch (error) {
+    throw new ConfigError(`DELIVERY_SCHEDULE ${(error as Error).message}`);
+  }
+}
+
+function oneOf(name: string, value: string, allowed: readonly string[]): string {
+  if (!allowed.includes(value)) throw new ConfigError(`${name} takes one of ${allowed.join(", ")}, not "${value}"`);
+  return value;
+}
+
+/** A BlockList that answers whether an address lies in one of the ranges (as validated by loadConfig). */
+export function addressRanges(cidrs: readonly string[]): BlockList {
+  const ranges = new BlockList();
+  for (const cidr of cidrs) {
+    const [address = "", bits = "0"] = cidr.split("/");
+    ranges.addSubnet(address, Number(bits), isIP(address) === 6 ? "ipv6" : "ipv4");
+  }
+  return ranges;
+}

@@ -1,0 +1,22 @@
+/** The event allowlist of a webhook: which types of events are wanted. */
+
+/** Trims, drops empty and repeated entries, keeps the order. */
+export function normalizeAllowlist(list: readonly string[]): readonly string[] {
+  return [...new Set(list.map((pattern) => pattern.trim()))].filter((pattern) => pattern !== "");
+}
+
+/**
+ * Whether a normalized allowlist lets the type through. An empty list and `*` let everything through, events
+ * without a type too; `prefix.*` what lies under `prefix`, not `prefix` itself; anything else only itself.
+ */
+export function matchesAllowlist(patterns: readonly string[], type: string | null): boolean {
+  return patterns.length === 0 || patterns.some((pattern) => matchesPattern(pattern, type));
+}
+
+function matchesPattern(pattern: string, type: string | null): boolean {
+  if (pattern === "*") return true;
+  if (type === null) return false;
+  if (!pattern.endsWith(".*")) return pattern === type;
+  const stem = pattern.slice(0, -1);
+  return type.length > stem.length && type.startsWith(stem);
+}

@@ -1,0 +1,112 @@
+/** API keys: minting, looking up, listing, revoking. Only the SHA-256 of a key and its first 12 characters are stored. */
+import { createHash, randomBytes } from "node:crypto";
+import type { Pool } from "pg";
+import type { Clock } from "../clock.ts";
+import { AppError, invalidField } from "../errors.ts";
+import { ApiKey } from "../store/entities/api-key.ts";
+import { type Orm, organizationScope } from "../store/orm.ts";
+import { transaction } from "../store/transaction.ts";
+import type { Caller } from "./caller.ts";
+import { newId } from "./ids.ts";
+import { findPage, type Page, type PageRequest } from "./pages.ts";
+
+/** How exact lastUsedAt is; a key is written at most once in this time, milliseconds. */
+const LAST_USED_GRAIN_MS = 60_000;
+
+const hashOf = (key: string): Buffer => createHash("sha256").update(key).digest();
+
+/** A new key's plaintext: 128 random bits as DESIGN §4 writes them. */
+export const generateApiKey = (production: boolean): string =>
+  `alm_${production ? "live" : "test"}_${randomBytes(16).toString("hex")}`;
+
+const FIND = `
+select id, organization_id, coalesce(last_used_at < to_timestamp($2 / 1000.0), true) as stale from api_keys
+where hash = $1 and revoked_at is null and (expires_at is null or expires_at > to_timestamp($3 / 1000.0))`;
+
+export class ApiKeys {
+  readonly #orm: Orm;
+  readonly #pool: Pool;
+  readonly #clock: Clock;
+  readonly #production: boolean;
+
+  constructor(options: { orm: Orm; pool: Pool; clock: Clock; production: boolean }) {
+    this.#orm = options.orm;
+    this.#pool = options.pool;
+    this.#clock = options.clock;
+    this.#production = options.production;
+  }
+
+  /** Whose key this is. UNAUTHORIZED if it is malformed, unknown, expired or revoked; looked up anew on every call. */
+  async authenticate(authorization: string | null | undefined): Promise<Caller> {
+    const key = /^Bearer +(alm_(?:live|test)_[0-9a-f]{32,128})$/i.exec(authorization ?? "")?.[1];
+    if (!key) throw new AppError("UNAUTHORIZED", "send an API key: Authorization: Bearer alm_live_…");
+    const now = this.#clock.now();
+    const { rows } = await this.#pool.query<{ id: string; organization_id: string; stale: boolean }>({
+      name: "find-api-key",
+      text: FIND,
+      values: [hashOf(key), now - LAST_USED_GRAIN_MS, now],
+    });
+    const row = rows[0];
+    if (!row) throw new AppError("UNAUTHORIZED", "this API key is unknown, expired or revoked");
+    if (row.stale) this.#touch(row.id, now);
+    return { organizationId: row.organization_id, apiKeyId: row.id };
+  }
+
+  /** Notes the use, off the caller's path; a failure only leaves lastUsedAt older. */
+  #touch(id: string, now: number): void {
+    const text = "update api_keys set last_used_at = to_timestamp($2 / 1000.0) where id = $1";
+    this.#pool.query({ name: "touch-api-key", text, values: [id, now] }).catch(() => {});
+  }
+
+  async list(caller: Caller, request: PageRequest): Promise<Page<ApiKey>> {
+    const em = organizationScope(this.#orm, caller.organizationId);
+    return await findPage(em, ApiKey, { revokedAt: null }, request, true);
+  }
+
+  /** Mints a key; its plaintext is returned once and not kept. `expiresAt` must lie in the future. */
+  async create(organizationId: string, name: string, expiresAt: Date | null): Promise<{ apiKey: ApiKey; key: string }> {
+    if (expiresAt && expiresAt.getTime() <= this.#clock.now()) {
+      throw invalidField("expiresAt", "future", "must lie in the future");
+    }
+    const key = generateApiKey(this.#production);
+    return { apiKey: await this.store(organizationId, name, key, expiresAt), key };
+  }
+
+  /** Stores a key whose plaintext the caller has. */
+  async store(organizationId: string, name: string, key: string, expiresAt: Date | null): Promise<ApiKey> {
+    const em = organizationScope(this.#orm, organizationId);
+    const apiKey = em.create(ApiKey, {
+      id: newId(),
+      organizationId,
+      name,
+      prefix: key.slice(0, 12),
+      hash: hashOf(key),
+      createdAt: new Date(this.#clock.now()),
+      lastUsedAt: null,
+      expiresAt,
+      revokedAt: null,
+    });
+    await em.persist(apiKey).flush();
+    return apiKey;
+  }
+
+  /** Revokes a key, at once. CONFLICT if it is the caller's own and the organization's last. */
+  async revoke(caller: Caller, id: string): Promise<void> {
+    await transaction(this.#pool, async (client) => {
+      const { rows } = await client.query<{ id: string }>(
+        `select id from api_keys where organization_id = $1 and revoked_at is null
+          and (expires_at is null or expires_at > to_timestamp($2 / 1000.0)) for update`,
+        [caller.organizationId, this.#clock.now()],
+      );
+      if (rows.length === 1 && rows[0]?.id === id && id === caller.apiKeyId) {
+        throw new AppError("CONFLICT", "the last API key of an organization cannot revoke itself; mint another first");
+      }
+      const { rowCount } = await client.query(
+        `update api_keys set revoked_at = to_timestamp($3 / 1000.0)
+         where id = $1 and organization_id = $2 and revoked_at is null`,
+        [id, caller.organizationId, this.#clock.now()],
+      );
+      if (rowCount !== 1) throw new AppError("NOT_FOUND", "no such API key");
+    });
+  }
+}

@@ -1,0 +1,120 @@
+/** Recorded events: lists, one event, its bytes, replay. */
+import type { Pool } from "pg";
+import { AppError } from "../errors.ts";
+import { Delivery } from "../store/entities/delivery.ts";
+import { Event, type HeaderList } from "../store/entities/event.ts";
+import { Webhook } from "../store/entities/webhook.ts";
+import { type Orm, organizationScope } from "../store/orm.ts";
+import { replayEvent } from "../store/sql/redeliver.ts";
+import { matchesAllowlist } from "./allowlist.ts";
+import type { Caller } from "./caller.ts";
+import type { DeliveryView } from "./deliveries.ts";
+import { newId } from "./ids.ts";
+import { findPage, type Page, type PageRequest } from "./pages.ts";
+import { noSuchWebhook } from "./webhook-settings.ts";
+
+export interface EventView {
+  readonly event: Event;
+  readonly webhookName: string;
+}
+
+export interface EventDetail extends EventView {
+  readonly headers: HeaderList;
+  /** The exact text; null where it is not UTF-8 or is left out. */
+  readonly payload: string | null;
+  /** The exact bytes; null where they are left out. */
+  readonly body: Buffer | null;
+}
+
+/** A recorded body and the content type it came with. */
+export interface EventBody {
+  readonly contentType: string | null;
+  readonly body: Buffer;
+}
+
+const noSuchEvent = () => new AppError("NOT_FOUND", "no such event");
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export class Events {
+  readonly #orm: Orm;
+  readonly #pool: Pool;
+  readonly #inlineBodyBytesMax: number;
+  readonly #wake: () => void;
+
+  /** `wake` tells the delivery loop that something is due. */
+  constructor(options: { orm: Orm; pool: Pool; inlineBodyBytesMax: number; wake: () => void }) {
+    this.#orm = options.orm;
+    this.#pool = options.pool;
+    this.#inlineBodyBytesMax = options.inlineBodyBytesMax;
+    this.#wake = options.wake;
+  }
+
+  async listOfWebhook(caller: Caller, webhookId: string, request: PageRequest): Promise<Page<EventView>> {
+    const em = organizationScope(this.#orm, caller.organizationId);
+    const webhook = await em.findOne(Webhook, { id: webhookId });
+    if (!webhook) throw noSuchWebhook();
+    const page = await findPage(em, Event, { webhookId }, request, false);
+    return { ...page, items: page.items.map((event) => ({ event, webhookName: webhook.name })) };
+  }
+
+  /** The organization's events. Those of deleted webhooks are no longer shown, though a purge may not have reached them. */
+  async list(caller: Caller, request: PageRequest): Promise<Page<EventView>> {
+    const em = organizationScope(this.#orm, caller.organizationId);
+    const purging = await em.execute<{ webhook_id: string }[]>(
+      "select webhook_id from purges where organization_id = ?",
+      [caller.organizationId],
+    );
+    const where = purging.length > 0 ? { webhookId: { $nin: purging.map((row) => row.webhook_id) } } : {};
+    const page = await findPage(em, Event, where, request, false);
+    const webhooks = await em.find(Webhook, { id: { $in: [...new Set(page.items.map((event) => event.webhookId))] } });
+    const names = new Map(webhooks.map((webhook) => [webhook.id, webhook.name]));
+    const items = page.items.flatMap((event) => {
+      const webhookName = names.get(event.webhookId);
+      return webhookName === undefined ? [] : [{ event, webhookName }];
+    });
+    return { ...page, items };
+  }
+
+  /** One event with headers and payload; a body over the inline bound is left out. */
+  async get(caller: Caller, id: string): Promise<EventDetail> {
+    const { event, webhook } = await this.#find(caller, id, ["headers"]);
+    const view = { event, webhookName: webhook.name, headers: event.headers as unknown as HeaderList };
+    if (event.size > this.#inlineBodyBytesMax) return { ...view, payload: null, body: null };
+    const { body } = await this.body(caller, id);
+    return { ...view, payload: asText(body), body };
+  }
+
+  /** The exact bytes. */
+  async body(caller: Caller, id: string): Promise<EventBody> {
+    const { event } = await this.#find(caller, id, ["body"]);
+    return { contentType: event.contentType ?? null, body: Buffer.from(event.body as unknown as Buffer) };
+  }
+
+  /** New deliveries of the event to every destination that it matches now; empty if it matches none. */
+  async replay(caller: Caller, id: string): Promise<DeliveryView[]> {
+    const { event, webhook } = await this.#find(caller, id, []);
+    if (!matchesAllowlist(webhook.events, event.type ?? null)) return [];
+    const deliveryId = newId();
+    if (!(await replayEvent(this.#pool, caller.organizationId, event, deliveryId))) return [];
+    const em = organizationScope(this.#orm, caller.organizationId);
+    const delivery = await em.findOneOrFail(Delivery, { id: deliveryId });
+    this.#wake();
+    return [{ delivery, lastAttempt: undefined }];
+  }
+
+  async #find(caller: Caller, id: string, lazy: ("headers" | "body")[]) {
+    const em = organizationScope(this.#orm, caller.organizationId);
+    const event = await em.findOne(Event, { id }, { populate: lazy });
+    const webhook = event && (await em.findOne(Webhook, { id: event.webhookId }));
+    if (!event || !webhook) throw noSuchEvent();
+    return { event, webhook };
+  }
+}
+
+function asText(body: Buffer): string | null {
+  try {
+    return utf8.decode(body);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,24 @@
+/** How an event that was just committed reaches this process's own delivery worker without a claim. */
+import type { EventContent } from "../store/sql/lookup.ts";
+import type { ReceivingWebhook } from "./receiving-webhook.ts";
+
+/** A delivery that was committed already leased, with everything that its first attempt needs. */
+export interface HandedOver {
+  readonly deliveryId: string;
+  readonly organizationId: string;
+  readonly webhookId: string;
+  readonly leaseToken: string;
+  readonly webhook: ReceivingWebhook;
+  readonly event: EventContent;
+}
+
+export interface Handover {
+  /** A lease token if the worker has room for one more delivery now, else null. */
+  reserve(): string | null;
+  /** The delivery that was reserved for is committed: begin. */
+  take(delivery: HandedOver): void;
+  /** Nothing was committed for the token. */
+  cancel(leaseToken: string): void;
+  /** Something else is due. */
+  wake(): void;
+}

@@ -1,0 +1,185 @@
+/**
+ * Receiving: bytes in → verdict → event and what it owes in one commit → answer.
+ *
+ * The webhook comes from memory; the commit checks that it is still the version that was judged. A stale one is read
+ * again and the request judged anew, so no cache outlives a rotation, a pause or a delete. A refusal is given only on
+ * a fresh read.
+ */
+import { createHash } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { AppError } from "../errors.ts";
+import { type EventIdentity, identify } from "../signature/event-identity.ts";
+import type { InboundRequest } from "../signature/request.ts";
+import { verify } from "../signature/verify.ts";
+import type { HeaderList } from "../store/entities/event.ts";
+
+import type { ReceiveRow } from "../store/sql/receive.ts";
+import { matchesAllowlist } from "./allowlist.ts";
+import { dedupeKey, type EventRecorder } from "./event-recorder.ts";
+import type { Handover } from "./handover.ts";
+import { isUuid, newId } from "./ids.ts";
+import type { ReceivingWebhook } from "./receiving-webhook.ts";
+import { redactHeaders } from "./redact-headers.ts";
+import type { WebhookLoader } from "./webhook-loader.ts";
+import { noSuchWebhook } from "./webhook-settings.ts";
+
+export type { HeaderList } from "../store/entities/event.ts";
+
+/** One inbound request, its body complete. */
+export interface Inbound {
+  readonly webhookId: string;
+  readonly request: InboundRequest;
+  /** Names and values as they came. */
+  readonly headers: HeaderList;
+  readonly contentType: string | null;
+  /** Whether we made the request ourselves, for a test. */
+  readonly synthetic: boolean;
+}
+
+export interface Receipt {
+  readonly eventId: string;
+  readonly duplicate: boolean;
+}
+
+export interface ReceiverOptions {
+  readonly loader: WebhookLoader<ReceivingWebhook>;
+  readonly recorder: EventRecorder;
+  readonly handover: Handover;
+  readonly clock: Clock;
+  /** How often a request whose webhook changed under it is judged anew. */
+  readonly staleRetriesMax: number;
+}
+
+export class Receiver {
+  readonly #options: ReceiverOptions;
+
+  constructor(options: ReceiverOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves once the event is committed. NOT_FOUND for an unknown webhook, FORBIDDEN for a disabled one,
+   * UNAUTHORIZED with the reason for a bad signature, SERVICE_UNAVAILABLE when the store is down or the server full.
+   */
+  async receive(inbound: Inbound): Promise<Receipt> {
+    const { loader, staleRetriesMax } = this.#options;
+    if (!isUuid(inbound.webhookId)) throw noSuchWebhook();
+    const id = inbound.webhookId.toLowerCase();
+    let webhook = await loader.get(id);
+    let fresh = false;
+    for (let round = 0; round <= staleRetriesMax; round++) {
+      if (!webhook) throw noSuchWebhook();
+      const judged = this.#judge(webhook, inbound);
+      if (judged instanceof AppError) {
+        if (fresh) throw judged;
+      } else {
+        const receipt = await this.#record(webhook, inbound, judged);
+        if (receipt) return receipt;
+      }
+      webhook = await loader.refresh(id);
+      fresh = true;
+    }
+    throw new AppError("SERVICE_UNAVAILABLE", "the webhook is being changed; try again shortly");
+  }
+
+  /** Why the request is refused, or the scheme that verified it and what the event is called. */
+  #judge(webhook: ReceivingWebhook, { request }: Inbound): AppError | (EventIdentity & { scheme: string }) {
+    if (webhook.record.status === "disabled") return new AppError("FORBIDDEN", "this webhook is disabled");
+    const now = this.#options.clock.now();
+    const verdict = verify(webhook.source, webhook.keys(now), request, now);
+    if (!verdict.valid) return new AppError("UNAUTHORIZED", verdict.reason);
+    return { ...identify(webhook.source, request), scheme: verdict.scheme };
+  }
+
+  /** Commits the event; undefined if the webhook has changed. */
+  async #record(
+    webhook: ReceivingWebhook,
+    inbound: Inbound,
+    identity: EventIdentity & { scheme: string },
+  ): Promise<Receipt | undefined> {
+    const { recorder, handover, clock } = this.#options;
+    const { record } = webhook;
+    const wanted = matchesAllowlist(record.events, identity.type);
+    const owes = wanted && record.url !== null;
+    const leaseToken = owes && webhook.flowing ? handover.reserve() : null;
+    const row: ReceiveRow = {
+      eventId: newId(),
+      organizationId: record.organizationId,
+      webhookId: record.id,
+      version: record.version,
+      type: identity.type,
+      sourceEventId: identity.id,
+      status: wanted ? "received" : "filtered",
+      verified: true,
+      scheme: identity.scheme,
+      synthetic: inbound.synthetic,
+      contentType: inbound.contentType,
+      headers: redactHeaders(inbound.headers),
+      body: inbound.request.body,
+      receivedAtMs: clock.now(),
+      ...repeatKeys(identity, inbound.request.body),
+      reused: false,
+      delivery: owes && record.url !== null ? { id: newId(), url: record.url, held: !webhook.flowing } : null,
+      leaseToken,
+    };
+    try {
+      const recorded = await recorder.record(row);
+      if (recorded.kind === "stored") {
+        this.#handOver(row, webhook);
+        return { eventId: row.eventId, duplicate: false };
+      }
+      if (leaseToken) handover.cancel(leaseToken);
+      return recorded.kind === "repeat" ? { eventId: recorded.eventId, duplicate: true } : undefined;
+    } catch (error) {
+      if (leaseToken) handover.cancel(leaseToken);
+      throw error;
+    }
+  }
+
+  #handOver(row: ReceiveRow, webhook: ReceivingWebhook): void {
+    const { handover } = this.#options;
+    if (!row.delivery || row.delivery.held) return;
+    if (row.leaseToken === null) {
+      handover.wake();
+      return;
+    }
+    handover.take({
+      deliveryId: row.delivery.id,
+      organizationId: row.organizationId,
+      webhookId: row.webhookId,
+      leaseToken: row.leaseToken,
+      webhook,
+      event: {
+        id: row.eventId,
+        type: row.type,
+        verified: row.verified,
+        headers: [...row.headers] as HeaderList,
+        body: row.body,
+      },
+    });
+  }
+}
+
+/** The keys by which repeats of this event are found (DESIGN §5, Duplicates). */
+function repeatKeys(
+  { id, repeats }: EventIdentity,
+  body: Buffer,
+): Pick<ReceiveRow, "repeatKey" | "bodyHash" | "reuseKey"> {
+  const none = { repeatKey: null, bodyHash: null, reuseKey: null };
+  switch (repeats) {
+    case "none":
+      return none;
+    case "signed-id":
+      return id === null ? none : { repeatKey: dedupeKey("id", id), bodyHash: hash128(body), reuseKey: null };
+    case "restamped-id":
+      return id === null ? none : { repeatKey: dedupeKey("id", id), bodyHash: null, reuseKey: null };
+    case "unsigned-id":
+      return {
+        repeatKey: dedupeKey("body", body),
+        bodyHash: null,
+        reuseKey: id === null ? null : dedupeKey("id", id),
+      };
+  }
+}
+
+const hash128 = (body: Buffer): string => createHash("sha256").update(body).digest("hex").slice(0, 32);

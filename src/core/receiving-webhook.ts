@@ -1,0 +1,82 @@
+/** A webhook as the receive path and the delivery worker hold it: its source compiled, its keys open. */
+import type { KeyObject } from "node:crypto";
+import type { SecretBox } from "../security/secret-box.ts";
+import type { CompiledSource } from "../signature/compile.ts";
+import { prepareForwardSecrets } from "../signature/outbound.ts";
+import { ACTIVE_SECRETS_MAX, findSource, type PreparedSecrets, prepareSecrets } from "../signature/source.ts";
+import type { SealedSecret, WebhookRecord } from "../store/sql/lookup.ts";
+
+interface OpenSecret {
+  readonly text: string;
+  readonly expiresAtMs: number;
+}
+
+export class ReceivingWebhook {
+  readonly record: WebhookRecord;
+  readonly source: CompiledSource;
+  readonly #receive: readonly OpenSecret[];
+  readonly #forward: readonly OpenSecret[];
+  #prepared: PreparedSecrets;
+  /** When the next grace ends and the keys must be prepared anew. */
+  #preparedUntilMs = 0;
+  #forwardKeys: readonly KeyObject[] = [];
+  #forwardUntilMs = 0;
+
+  /** Secrets that do not open, or whose hash does not match, are left out and reported. */
+  constructor(record: WebhookRecord, box: SecretBox, onUnusable: (webhookId: string, error: unknown) => void) {
+    this.record = record;
+    this.source = findSource(record.source);
+    this.#receive = openAll(record, "receive", box, onUnusable);
+    this.#forward = openAll(record, "forward", box, onUnusable);
+    this.#prepared = prepareSecrets(this.source, []);
+  }
+
+  /** The keys that inbound signatures may match at `nowMs`. */
+  keys(nowMs: number): PreparedSecrets {
+    if (nowMs >= this.#preparedUntilMs) {
+      const active = this.#receive.filter((secret) => secret.expiresAtMs > nowMs);
+      this.#prepared = prepareSecrets(this.source, active.map((secret) => secret.text).slice(0, ACTIVE_SECRETS_MAX));
+      this.#preparedUntilMs = Math.min(Number.POSITIVE_INFINITY, ...active.map((secret) => secret.expiresAtMs));
+    }
+    return this.#prepared;
+  }
+
+  /** The secret in force, with which test events are signed; undefined if it cannot be used. */
+  get currentSecret(): string | undefined {
+    return this.#receive.find((secret) => secret.expiresAtMs === Number.POSITIVE_INFINITY)?.text;
+  }
+
+  /** The keys that sign deliveries at `nowMs`, the one in force first. Throws RangeError if there is none. */
+  forwardKeys(nowMs: number): readonly KeyObject[] {
+    if (nowMs >= this.#forwardUntilMs) {
+      const active = this.#forward.filter((secret) => secret.expiresAtMs > nowMs).slice(0, ACTIVE_SECRETS_MAX);
+      this.#forwardKeys = prepareForwardSecrets(active.map((secret) => secret.text));
+      this.#forwardUntilMs = Math.min(Number.POSITIVE_INFINITY, ...active.map((secret) => secret.expiresAtMs));
+    }
+    return this.#forwardKeys;
+  }
+
+  /** Whether events are delivered now, rather than held. */
+  get flowing(): boolean {
+    return this.record.status === "active" && !this.record.forwardingStopped;
+  }
+}
+
+function openAll(
+  record: WebhookRecord,
+  purpose: SealedSecret["purpose"],
+  box: SecretBox,
+  onUnusable: (webhookId: string, error: unknown) => void,
+): OpenSecret[] {
+  return record.secrets.flatMap((secret) => {
+    if (secret.purpose !== purpose) return [];
+    try {
+      const text = box.open(secret.sealed, { organizationId: record.organizationId, webhookId: record.id, purpose });
+      if (!box.hashMatches(text, secret.hash)) throw new Error("a stored secret does not match its hash");
+      return [{ text, expiresAtMs: secret.expiresAtMs ?? Number.POSITIVE_INFINITY }];
+    } catch (error) {
+      onUnusable(record.id, error);
+      return [];
+    }
+  });
+}

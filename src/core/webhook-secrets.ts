@@ -1,0 +1,72 @@
+/** Issuing and rotating a webhook's secrets. Plaintext leaves here only towards the answer that issues it. */
+import type { EntityManager } from "@mikro-orm/postgresql";
+import { invalidField } from "../errors.ts";
+import type { SecretBox } from "../security/secret-box.ts";
+import { generateSecret } from "../signature/key.ts";
+import { ACTIVE_SECRETS_MAX, findSource, secretProblem } from "../signature/source.ts";
+import { type Webhook, WebhookSecret } from "../store/entities/webhook.ts";
+import { newId } from "./ids.ts";
+
+export type SecretPurpose = "receive" | "forward";
+
+/** The secret that a caller supplies for a source, checked; a generated one if none is supplied. */
+export function chooseSecret(sourceName: string, supplied: string | undefined): string {
+  if (supplied === undefined) return generateSecret();
+  const problem = secretProblem(findSource(sourceName), supplied);
+  if (problem !== null) throw invalidField("secret", "secret", problem);
+  return supplied;
+}
+
+/** An outbound secret: always in the form that Standard Webhooks verifiers take. */
+export function chooseForwardSecret(supplied: string | undefined): string {
+  return chooseSecret("standardwebhooks", supplied);
+}
+
+/** Adds a secret in force to the webhook, within the caller's transaction. */
+export function issueSecret(
+  em: EntityManager,
+  box: SecretBox,
+  webhook: Webhook,
+  issue: { readonly purpose: SecretPurpose; readonly text: string; readonly now: Date },
+): void {
+  const context = { organizationId: webhook.organizationId, webhookId: webhook.id, purpose: issue.purpose };
+  const secret = em.create(WebhookSecret, {
+    id: newId(),
+    organizationId: webhook.organizationId,
+    webhookId: webhook.id,
+    purpose: issue.purpose,
+    sealed: box.seal(issue.text, context),
+    hash: box.hash(issue.text),
+    createdAt: issue.now,
+    expiresAt: null,
+  });
+  em.persist(secret);
+}
+
+/**
+ * Replaces the secret in force. Without a grace every older secret goes at once; with one the secret in force stays
+ * valid until it ends, and those of earlier graces keep theirs, as far as the bound on active secrets allows.
+ */
+export async function rotateSecret(
+  em: EntityManager,
+  box: SecretBox,
+  webhook: Webhook,
+  rotation: { purpose: SecretPurpose; text: string; now: Date; graceSeconds: number },
+): Promise<void> {
+  const { purpose, now, graceSeconds } = rotation;
+  const older = await em.find(WebhookSecret, { webhookId: webhook.id, purpose }, { orderBy: { createdAt: "desc" } });
+  for (const [index, secret] of older.entries()) {
+    const expired = secret.expiresAt !== null && secret.expiresAt !== undefined && secret.expiresAt <= now;
+    if (graceSeconds === 0 || expired || index >= ACTIVE_SECRETS_MAX - 1) em.remove(secret);
+    else secret.expiresAt ??= new Date(now.getTime() + graceSeconds * 1_000);
+  }
+  issueSecret(em, box, webhook, rotation);
+}
+
+/** Plaintext of the webhook's inbound secret in force, for use within the process only. */
+export async function currentSecret(em: EntityManager, box: SecretBox, webhook: Webhook): Promise<string | undefined> {
+  const current = await em.findOne(WebhookSecret, { webhookId: webhook.id, purpose: "receive", expiresAt: null });
+  if (!current) return undefined;
+  const context = { organizationId: webhook.organizationId, webhookId: webhook.id, purpose: "receive" } as const;
+  return box.open(Buffer.from(current.sealed), context);
+}

@@ -1,0 +1,75 @@
+/** Pure rules of a webhook's settings: what a patch means against what stands. */
+import { AppError, invalidField } from "../errors.ts";
+import type { WebhookStatus } from "../store/entities/webhook.ts";
+
+/** Path of a webhook's receive URL. */
+export const RECEIVE_PATH = "/api/v1/webhooks/receive/";
+
+/** Fields as given by a caller: absent keys stay as they are, null means "none". */
+export interface WebhookPatch {
+  readonly name?: string | null;
+  readonly url?: string | null;
+  readonly source?: string | null;
+  readonly description?: string | null;
+  readonly events?: readonly string[];
+  readonly status?: string | null;
+  readonly enabled?: boolean | null;
+  readonly forwardingState?: string | null;
+  readonly secret?: string;
+}
+
+/**
+ * The status that `status` and `enabled` ask for together. `enabled: false` pauses an active webhook and leaves
+ * others as they are; `enabled: true` makes any active. BAD_REQUEST if the two contradict each other.
+ */
+export function resolveStatus(current: WebhookStatus, patch: Pick<WebhookPatch, "status" | "enabled">): WebhookStatus {
+  if (patch.status === null) throw invalidField("status", "required", "must be active, paused or disabled");
+  if (patch.enabled === null) throw invalidField("enabled", "required", "must be true or false");
+  const { enabled } = patch;
+  const status = patch.status as WebhookStatus | undefined;
+  if (status !== undefined) {
+    if (enabled !== undefined && enabled !== (status === "active")) {
+      throw invalidField("enabled", "contradiction", `contradicts status "${status}"`);
+    }
+    return status;
+  }
+  if (enabled === undefined) return current;
+  if (enabled) return "active";
+  return current === "active" ? "paused" : current;
+}
+
+/** Judges a destination; the message completes "url …". */
+export type UrlCheck = (url: string) => { ok: true } | { ok: false; rule: string; message: string };
+
+/**
+ * The outbound url that a caller asks for; null means no forwarding. The webhook's own receive path means the same,
+ * whatever its host, so that a client may send back what it was given.
+ */
+export function resolveUrl(url: string | null, webhookId: string, check: UrlCheck): string | null {
+  const text = url?.trim() ?? "";
+  if (text === "" || isOwnReceiveUrl(text, webhookId)) return null;
+  const verdict = check(text);
+  if (!verdict.ok) throw invalidField("url", verdict.rule, verdict.message);
+  return text;
+}
+
+function isOwnReceiveUrl(text: string, webhookId: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && url.pathname === `${RECEIVE_PATH}${webhookId}`;
+}
+
+/** Names are trimmed; null or blank is refused. */
+export function resolveName(name: string | null): string {
+  const text = name?.trim() ?? "";
+  if (text === "") throw invalidField("name", "required", "must not be empty");
+  return text;
+}
+
+/** A source is trimmed; null or blank means "custom". */
+export function resolveSource(source: string | null | undefined): string {
+  const text = source?.trim() ?? "";
+  return text === "" ? "custom" : text;
+}
+
+/** The same whether the webhook never existed, is deleted, or belongs to another organization. */
+export const noSuchWebhook = (): AppError => new AppError("NOT_FOUND", "no such webhook");

@@ -1,0 +1,256 @@
+/** Webhooks: list, create, get, update, delete, rotate. Every change that receiving must see raises the version. */
+import { type EntityManager, LockMode } from "@mikro-orm/postgresql";
+import type { Pool } from "pg";
+import type { Clock } from "../clock.ts";
+import { invalidField } from "../errors.ts";
+import type { SecretBox } from "../security/secret-box.ts";
+import { findSource, keyKind, secretProblem } from "../signature/source.ts";
+import { Webhook, WebhookCounters, type WebhookStatus } from "../store/entities/webhook.ts";
+import { type Orm, organizationScope } from "../store/orm.ts";
+import { type OwedChange, owedStatement } from "../store/sql/hold.ts";
+import { deleteWebhook } from "../store/sql/purge.ts";
+import { transaction } from "../store/transaction.ts";
+import { normalizeAllowlist } from "./allowlist.ts";
+import type { Caller } from "./caller.ts";
+import { newId } from "./ids.ts";
+import { findPage, type Page, type PageRequest } from "./pages.ts";
+import {
+  chooseForwardSecret,
+  chooseSecret,
+  currentSecret,
+  issueSecret,
+  rotateSecret,
+  type SecretPurpose,
+} from "./webhook-secrets.ts";
+import {
+  noSuchWebhook,
+  resolveName,
+  resolveSource,
+  resolveStatus,
+  resolveUrl,
+  type UrlCheck,
+  type WebhookPatch,
+} from "./webhook-settings.ts";
+
+/** A webhook with its counts, and with secrets in the answer that issues them. */
+export interface WebhookView {
+  readonly webhook: Webhook;
+  readonly deliveryCount: number;
+  readonly lastDeliveryAt: Date | null;
+  readonly secret?: string;
+  readonly forwardSecret?: string;
+}
+
+/** A new webhook as a caller describes it. */
+export type NewWebhook = Omit<WebhookPatch, "name" | "forwardingState"> & { readonly name: string };
+
+export interface Rotation {
+  readonly purpose: SecretPurpose;
+  readonly secret: string | undefined;
+  readonly graceSeconds: number;
+}
+
+export interface WebhooksOptions {
+  readonly orm: Orm;
+  readonly pool: Pool;
+  readonly box: SecretBox;
+  readonly clock: Clock;
+  readonly checkUrl: UrlCheck;
+  /** Tells the delivery loop that something may be due. */
+  readonly wake: () => void;
+  /** Tells the purge that a webhook was deleted. */
+  readonly purge: () => void;
+}
+
+export class Webhooks {
+  readonly #options: WebhooksOptions;
+
+  constructor(options: WebhooksOptions) {
+    this.#options = options;
+  }
+
+  async list(
+    caller: Caller,
+    request: PageRequest & { readonly source: string | undefined; readonly status: string | undefined },
+  ): Promise<Page<WebhookView>> {
+    const em = organizationScope(this.#options.orm, caller.organizationId);
+    const where = {
+      ...(request.source ? { source: request.source } : {}),
+      ...(request.status ? { status: request.status as WebhookStatus } : {}),
+    };
+    const page = await findPage(em, Webhook, where, request, true);
+    return { ...page, items: await withCounters(em, page.items) };
+  }
+
+  async get(caller: Caller, id: string): Promise<WebhookView> {
+    const em = organizationScope(this.#options.orm, caller.organizationId);
+    const webhook = await em.findOne(Webhook, { id });
+    if (!webhook) throw noSuchWebhook();
+    return await viewOf(em, webhook);
+  }
+
+  /** Creates a webhook with both its secrets, which stand in this answer only. */
+  async create(caller: Caller, input: NewWebhook): Promise<WebhookView> {
+    const { orm, box, clock, checkUrl } = this.#options;
+    const em = organizationScope(orm, caller.organizationId);
+    const id = newId();
+    const now = new Date(clock.now());
+    const source = resolveSource(input.source);
+    const webhook = em.create(Webhook, {
+      id,
+      organizationId: caller.organizationId,
+      name: resolveName(input.name),
+      url: resolveUrl(input.url ?? null, id, checkUrl),
+      source,
+      description: input.description ?? null,
+      events: [...normalizeAllowlist(input.events ?? [])],
+      status: resolveStatus("active", input),
+      forwardingReason: null,
+      forwardingStoppedAt: null,
+      version: "1",
+      createdAt: now,
+      updatedAt: now,
+    });
+    const secret = chooseSecret(source, input.secret);
+    const forwardSecret = chooseForwardSecret(undefined);
+    await em.transactional(async (tx) => {
+      await tx.persist(webhook).flush();
+      issueSecret(tx, box, webhook, { purpose: "receive", text: secret, now });
+      issueSecret(tx, box, webhook, { purpose: "forward", text: forwardSecret, now });
+      const counters = { webhookId: id, organizationId: caller.organizationId, deliveryCount: 0, lastDeliveryAt: null };
+      tx.persist(tx.create(WebhookCounters, counters));
+    });
+    return { webhook, deliveryCount: 0, lastDeliveryAt: null, secret, forwardSecret };
+  }
+
+  /** Changes the fields that the patch holds. What is still owed is held, released or canceled as the change asks. */
+  async update(caller: Caller, id: string, patch: WebhookPatch): Promise<WebhookView> {
+    const view = await this.#change(caller, id, async (em, webhook, now) => {
+      const before = { url: webhook.url, flowing: isFlowing(webhook) };
+      await this.#applySource(em, webhook, patch, now);
+      this.#applyFields(webhook, patch);
+      applyForwarding(webhook, patch, before.url !== webhook.url, now);
+      const change = owedChange(before, webhook);
+      await em.flush();
+      if (change) await em.execute(owedStatement(change, "?"), [webhook.id]);
+      return {};
+    });
+    this.#options.wake();
+    return view;
+  }
+
+  /** Deletes the webhook, at once for every reader; its history follows in the background. */
+  async delete(caller: Caller, id: string): Promise<void> {
+    const found = await transaction(this.#options.pool, (client) => deleteWebhook(client, caller.organizationId, id));
+    if (!found) throw noSuchWebhook();
+    this.#options.purge();
+  }
+
+  /** Replaces the inbound or the outbound secret; the new one stands in this answer only. */
+  async rotate(caller: Caller, id: string, rotation: Rotation): Promise<WebhookView> {
+    const { box } = this.#options;
+    const { purpose, graceSeconds } = rotation;
+    return await this.#change(caller, id, async (em, webhook, now) => {
+      const receive = purpose === "receive";
+      const text = receive ? chooseSecret(webhook.source, rotation.secret) : chooseForwardSecret(rotation.secret);
+      await rotateSecret(em, box, webhook, { purpose, text, now, graceSeconds });
+      return receive ? { secret: text } : { forwardSecret: text };
+    });
+  }
+
+  /** Changes a locked webhook in one transaction and raises its version. */
+  async #change(
+    caller: Caller,
+    id: string,
+    work: (em: EntityManager, webhook: Webhook, now: Date) => Promise<{ secret?: string; forwardSecret?: string }>,
+  ): Promise<WebhookView> {
+    const em = organizationScope(this.#options.orm, caller.organizationId);
+    return await em.transactional(async (tx) => {
+      const webhook = await tx.findOne(Webhook, { id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+      if (!webhook) throw noSuchWebhook();
+      const now = new Date(this.#options.clock.now());
+      webhook.version = String(BigInt(webhook.version) + 1n);
+      webhook.updatedAt = now;
+      const issued = await work(tx, webhook, now);
+      await tx.flush();
+      return { ...(await viewOf(tx, webhook)), ...issued };
+    });
+  }
+
+  /** A source that takes another kind of key, or cannot use the secret in force, needs a secret in the same request. */
+  async #applySource(em: EntityManager, webhook: Webhook, patch: WebhookPatch, now: Date): Promise<void> {
+    const { box } = this.#options;
+    const source = patch.source === undefined ? webhook.source : resolveSource(patch.source);
+    const changed = source !== webhook.source;
+    if (changed || patch.secret !== undefined) {
+      const current = await currentSecret(em, box, webhook);
+      const supplied = patch.secret === current ? undefined : patch.secret;
+      if (supplied !== undefined && !changed) {
+        throw invalidField("secret", "rotate", "is changed by rotating it, not by an update");
+      }
+      if (supplied !== undefined) {
+        const text = chooseSecret(source, supplied);
+        await rotateSecret(em, box, webhook, { purpose: "receive", text, now, graceSeconds: 0 });
+      } else if (!fits(webhook.source, source, current)) {
+        throw invalidField("secret", "required", `source "${source}" takes another kind of secret; send it along`);
+      }
+    }
+    webhook.source = source;
+  }
+
+  #applyFields(webhook: Webhook, patch: WebhookPatch): void {
+    if (patch.name !== undefined) webhook.name = resolveName(patch.name);
+    if (patch.url !== undefined) webhook.url = resolveUrl(patch.url, webhook.id, this.#options.checkUrl);
+    if (patch.description !== undefined) webhook.description = patch.description;
+    if (patch.events !== undefined) webhook.events = [...normalizeAllowlist(patch.events)];
+    webhook.status = resolveStatus(webhook.status, patch);
+  }
+}
+
+/** Whether a webhook that goes from one source to another may keep its secret. */
+function fits(from: string, to: string, secret: string | undefined): boolean {
+  const source = findSource(to);
+  return (
+    keyKind(source) === keyKind(findSource(from)) && secret !== undefined && secretProblem(source, secret) === null
+  );
+}
+
+const isFlowing = (webhook: Webhook): boolean => webhook.status === "active" && !webhook.forwardingStoppedAt;
+
+/** Forwarding stops and resumes on request; another url is another destination, so it begins anew. */
+function applyForwarding(webhook: Webhook, patch: WebhookPatch, urlChanged: boolean, now: Date): void {
+  const stop = patch.forwardingState === "stopped";
+  if (stop && !webhook.forwardingStoppedAt) {
+    webhook.forwardingStoppedAt = now;
+    webhook.forwardingReason = "manual";
+  }
+  if (patch.forwardingState === "active" || (urlChanged && !stop)) {
+    webhook.forwardingStoppedAt = null;
+    webhook.forwardingReason = null;
+  }
+}
+
+function owedChange(
+  before: { url: string | null | undefined; flowing: boolean },
+  after: Webhook,
+): OwedChange | undefined {
+  if (before.url && !after.url) return "cancel";
+  if (before.flowing === isFlowing(after)) return undefined;
+  return before.flowing ? "hold" : "release";
+}
+
+async function viewOf(em: EntityManager, webhook: Webhook): Promise<WebhookView> {
+  const [view] = await withCounters(em, [webhook]);
+  return view ?? { webhook, deliveryCount: 0, lastDeliveryAt: null };
+}
+
+async function withCounters(em: EntityManager, webhooks: readonly Webhook[]): Promise<WebhookView[]> {
+  const ids = webhooks.map((webhook) => webhook.id);
+  const counters = ids.length === 0 ? [] : await em.find(WebhookCounters, { webhookId: { $in: ids } });
+  const byId = new Map(counters.map((row) => [row.webhookId, row]));
+  return webhooks.map((webhook) => ({
+    webhook,
+    deliveryCount: byId.get(webhook.id)?.deliveryCount ?? 0,
+    lastDeliveryAt: byId.get(webhook.id)?.lastDeliveryAt ?? null,
+  }));
+}

@@ -1,0 +1,77 @@
+/** One attempt of one delivery: what is sent, and what became of it. */
+import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
+import { signPrepared } from "../signature/outbound.ts";
+import type { HeaderList } from "../store/entities/event.ts";
+import type { EventContent } from "../store/sql/lookup.ts";
+import { type AttemptContext, type AttemptResult, performAttempt } from "./attempt.ts";
+import { buildForwardHeaders, HOPS_MAX, hopsOf } from "./forward-headers.ts";
+
+/** What every attempt shares. Times in milliseconds, sizes in bytes. */
+export interface ForwardSettings extends AttemptContext {
+  readonly timeoutMs: number;
+  readonly responseBodyBytesMax: number;
+  readonly responseHeaderBytesMax: number;
+  readonly version: string;
+}
+
+/** An attempt that was made, or refused before anything was sent. */
+export interface Forwarded {
+  readonly requestHeaders: HeaderList;
+  readonly result: AttemptResult;
+}
+
+/** Sends the event to `url`, signed with the webhook's forward secrets; unverified events go unsigned. */
+export async function forward(
+  event: EventContent,
+  target: { readonly webhook: ReceivingWebhook; readonly url: string; readonly number: number },
+  settings: ForwardSettings,
+  signal: AbortSignal,
+): Promise<Forwarded> {
+  const nowMs = settings.clock.now();
+  if (hopsOf(event.headers) >= HOPS_MAX) return { requestHeaders: [], result: loopRefused(nowMs) };
+  const timestampSeconds = Math.floor(nowMs / 1_000);
+  const keys = target.webhook.forwardKeys(nowMs);
+  const headers = buildForwardHeaders(
+    { id: event.id, type: event.type ?? "", headers: event.headers },
+    {
+      webhookId: target.webhook.record.id,
+      attemptNumber: target.number,
+      timestampSeconds,
+      signature: event.verified ? signPrepared(keys, event.id, timestampSeconds, event.body) : null,
+      version: settings.version,
+    },
+  );
+  const result = await performAttempt(
+    {
+      url: target.url,
+      headers,
+      body: event.body,
+      timeoutMs: settings.timeoutMs,
+      responseBodyBytesMax: settings.responseBodyBytesMax,
+      responseHeaderBytesMax: settings.responseHeaderBytesMax,
+      signal,
+    },
+    settings,
+  );
+  return { requestHeaders: withoutSignatures(headers), result };
+}
+
+/** Signatures are not kept with the attempt. */
+function withoutSignatures(headers: readonly (readonly [string, string])[]): HeaderList {
+  return headers.filter(([name]) => !name.includes("signature")).map(([name, value]) => [name, value]);
+}
+
+function loopRefused(startedAtMs: number): AttemptResult {
+  return {
+    startedAtMs,
+    durationMs: 0,
+    statusCode: null,
+    errorCode: "too_many_hops",
+    errorMessage: `the event has passed ${HOPS_MAX} gateways; forwarding it again would be a loop`,
+    responseHeaders: [],
+    responseBody: Buffer.alloc(0),
+    responseTruncated: false,
+    remoteAddress: null,
+    retryAfterMs: null,
+  };
+}

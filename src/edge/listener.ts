@@ -1,0 +1,123 @@
+/**
+ * One cleartext port for HTTP/1.1 and HTTP/2. The http.Server listens; its `connection` listener is taken over, the
+ * first bytes are compared with the HTTP/2 preface (RFC 9113 §3.4), put back, and the socket goes to the server that
+ * speaks its protocol.
+ */
+import { createServer as createHttp1Server, type Server } from "node:http";
+import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import type { Exchange } from "./exchange.ts";
+
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** Bounds of the port. Times in milliseconds. */
+export interface ListenerLimits {
+  readonly headerBytesMax: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly prefaceTimeoutMs: number;
+  readonly connectionsMax: number;
+  readonly http2StreamsMax: number;
+  readonly http2SessionMemoryMiB: number;
+  readonly http2SettingsMax: number;
+}
+
+export class Listener {
+  readonly #http1: Server;
+  readonly #http2: Http2Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #limits: ListenerLimits;
+
+  constructor(handle: Exchange, limits: ListenerLimits) {
+    this.#limits = limits;
+    this.#http1 = createHttp1Server(
+      {
+        maxHeaderSize: limits.headerBytesMax,
+        headersTimeout: limits.headersTimeoutMs,
+        requestTimeout: limits.requestTimeoutMs,
+        keepAliveTimeout: limits.keepAliveTimeoutMs,
+        noDelay: true,
+      },
+      handle,
+    );
+    this.#http1.maxConnections = limits.connectionsMax;
+    this.#http2 = createHttp2Server(
+      {
+        maxSessionMemory: limits.http2SessionMemoryMiB,
+        maxSettings: limits.http2SettingsMax,
+        settings: { maxConcurrentStreams: limits.http2StreamsMax, maxHeaderListSize: limits.headerBytesMax },
+      },
+      handle,
+    );
+    this.#http2.on("session", (session) => {
+      this.#sessions.add(session);
+      session.on("close", () => this.#sessions.delete(session));
+      session.on("error", () => session.destroy());
+    });
+    // An error of one socket ends that socket and nothing else.
+    this.#http2.on("sessionError", () => {});
+    this.#takeOverConnections();
+  }
+
+  /** Listens; resolves to the port. Rejects if it cannot (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+  async listen(host: string, port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#http1.once("error", reject);
+      this.#http1.listen({ host, port }, () => {
+        this.#http1.off("error", reject);
+        resolve();
+      });
+    });
+    return (this.#http1.address() as AddressInfo).port;
+  }
+
+  /** Stops accepting, lets requests under way end for up to `graceMs`, then closes what is left. */
+  async close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#http1.close(() => resolve()));
+    this.#http1.closeIdleConnections();
+    for (const session of this.#sessions) session.close();
+    const grace = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, graceMs);
+    await closed;
+    clearTimeout(grace);
+  }
+
+  #takeOverConnections(): void {
+    const [toHttp1] = this.#http1.listeners("connection");
+    this.#http1.removeAllListeners("connection");
+    this.#http1.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+      this.#sniff(socket, (isHttp2) => {
+        if (isHttp2) this.#http2.emit("connection", socket);
+        else toHttp1?.call(this.#http1, socket);
+      });
+    });
+  }
+
+  /** Reads until the protocol is known, then puts the bytes back. A socket that stays silent is closed. */
+  #sniff(socket: Socket, hand: (isHttp2: boolean) => void): void {
+    let seen: Buffer = Buffer.alloc(0);
+    const ignore = () => socket.destroy();
+    const timer = setTimeout(() => socket.destroy(), this.#limits.prefaceTimeoutMs);
+    const onReadable = () => {
+      const chunk: Buffer | null = socket.read();
+      if (chunk === null) return;
+      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+      const length = Math.min(seen.length, PREFACE.length);
+      const matches = seen.subarray(0, length).equals(PREFACE.subarray(0, length));
+      if (matches && length < PREFACE.length) return;
+      clearTimeout(timer);
+      socket.off("readable", onReadable);
+      socket.off("error", ignore);
+      socket.unshift(seen);
+      hand(matches);
+    };
+    socket.on("readable", onReadable);
+    socket.on("error", ignore);
+    socket.once("close", () => clearTimeout(timer));
+  }
+}

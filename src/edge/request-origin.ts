@@ -1,0 +1,40 @@
+/** The origin under which a caller reached us, for the URLs that we hand out. */
+import type { BlockList } from "node:net";
+import { isIP } from "node:net";
+import type { EdgeRequest } from "./exchange.ts";
+
+const HOST = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
+
+export interface OriginOptions {
+  /** PUBLIC_URL, which wins over everything. */
+  readonly publicUrl: string | undefined;
+  /** Peers whose X-Forwarded-* count. */
+  readonly trustedProxies: BlockList;
+  /** Where no usable Host came. */
+  readonly fallback: () => string;
+}
+
+export function requestOrigin(request: EdgeRequest, options: OriginOptions): string {
+  if (options.publicUrl) return options.publicUrl;
+  const trusted = isTrusted(request.socket.remoteAddress, options.trustedProxies);
+  const forwarded = (name: string) => (trusted ? lastOf(request.headers[name]) : undefined);
+  const host = forwarded("x-forwarded-host") ?? request.headers.host ?? authorityOf(request);
+  const scheme = forwarded("x-forwarded-proto") === "https" || "encrypted" in request.socket ? "https" : "http";
+  return host !== undefined && HOST.test(host) ? `${scheme}://${host}` : options.fallback();
+}
+
+/** The value that the nearest proxy wrote: lists grow to the right. */
+function lastOf(value: string | string[] | undefined): string | undefined {
+  const text = Array.isArray(value) ? value.join(",") : value;
+  return text?.split(",").at(-1)?.trim() || undefined;
+}
+
+function authorityOf(request: EdgeRequest): string | undefined {
+  return "authority" in request ? request.authority : undefined;
+}
+
+function isTrusted(address: string | undefined, proxies: BlockList): boolean {
+  const plain = address?.replace(/^::ffff:(?=\d+\.)/, "") ?? "";
+  const family = isIP(plain);
+  return family !== 0 && proxies.check(plain, family === 6 ? "ipv6" : "ipv4");
+}

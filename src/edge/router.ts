@@ -1,0 +1,126 @@
+/** Which handler takes a request: raw receive, health, REST, RPC, in this order. Nothing thrown here leaves. */
+
+import type { BlockList } from "node:net";
+import { createContextValues } from "@connectrpc/connect";
+import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Receiver } from "../core/receive.ts";
+import { RECEIVE_PATH } from "../core/webhook-settings.ts";
+import type { Logger } from "../observe/logger.ts";
+import { originKey, remoteAddressKey } from "../rpc/context.ts";
+import { HTTP_STATUS, restError, toRestError } from "../rpc/error-mapping.ts";
+import type { RpcServer } from "../rpc/server.ts";
+import { createTranscoder, TranscodeError } from "../transcode/transcoder.ts";
+import {
+  type EdgeRequest,
+  type EdgeResponse,
+  type Exchange,
+  sendError,
+  sendJson,
+  sendMethodNotAllowed,
+  sendNotFound,
+} from "./exchange.ts";
+import { createReceiveHandler } from "./receive-handler.ts";
+import { requestOrigin } from "./request-origin.ts";
+
+export interface RouterOptions {
+  readonly rpc: RpcServer;
+  readonly receiver: Receiver;
+  readonly logger: Logger;
+  /** Each part that must work for the service to be ready, and whether it does. */
+  readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
+  readonly publicUrl: string | undefined;
+  readonly trustedProxies: BlockList;
+  readonly fallbackOrigin: () => string;
+  readonly payloadBytesMax: number;
+  readonly apiBodyBytesMax: number;
+  readonly bodyBytesInMemoryMax: number;
+  readonly jsonDepthMax: number;
+  readonly timeoutMsMax: number;
+}
+
+export function createRouter(options: RouterOptions): Exchange {
+  const { rpc, logger } = options;
+  const origin = {
+    publicUrl: options.publicUrl,
+    trustedProxies: options.trustedProxies,
+    fallback: options.fallbackOrigin,
+  };
+  const contextValues = (request: EdgeRequest) =>
+    createContextValues()
+      .set(originKey, requestOrigin(request, origin))
+      .set(remoteAddressKey, request.socket.remoteAddress);
+  const receive = createReceiveHandler({
+    receiver: options.receiver,
+    logger,
+    bodyBytesMax: options.payloadBytesMax,
+    bodyBytesInMemoryMax: options.bodyBytesInMemoryMax,
+  });
+  const transcoder = createTranscoder({
+    services: rpc.services,
+    interceptors: rpc.interceptors,
+    requestGate: rpc.requestGate,
+    successStatus: (method) => (method.name.startsWith("Create") ? 201 : 200),
+    bodyBytesMax: options.apiBodyBytesMax,
+    jsonDepthMax: options.jsonDepthMax,
+    timeoutMsMax: options.timeoutMsMax,
+    encodeError,
+    contextValues,
+  });
+  const connect = connectNodeAdapter({
+    routes: rpc.register,
+    interceptors: rpc.interceptors,
+    requestGate: rpc.requestGate,
+    acceptCompression: [compressionGzip],
+    readMaxBytes: options.apiBodyBytesMax,
+    maxTimeoutMs: options.timeoutMsMax,
+    contextValues,
+    fallback: (request, response) => sendNotFound(response as EdgeResponse, pathOf(request)),
+  });
+
+  function route(request: EdgeRequest, response: EdgeResponse): void {
+    const path = pathOf(request);
+    if (path.startsWith(RECEIVE_PATH)) receive(request, response, path);
+    else if (path.startsWith("/api/")) void transcoder.handle(request, response);
+    else if (path === "/healthz" || path === "/readyz") health(request, response, path);
+    else connect(request, response);
+  }
+
+  function health(request: EdgeRequest, response: EdgeResponse, path: string): void {
+    if (request.method !== "GET" && request.method !== "HEAD") sendMethodNotAllowed(response, "GET, HEAD");
+    else if (path === "/healthz") sendJson(response, 200, { status: "ok" });
+    else void answerReadiness(response);
+  }
+
+  async function answerReadiness(response: EdgeResponse): Promise<void> {
+    try {
+      const checks = await options.readiness();
+      const ready = Object.values(checks).every(Boolean);
+      sendJson(response, ready ? 200 : 503, { status: ready ? "ready" : "not ready", checks });
+    } catch (error) {
+      sendError(response, toRestError(error));
+    }
+  }
+
+  return (request, response) => {
+    response.on("error", () => {});
+    try {
+      route(request, response);
+    } catch (error) {
+      // The Connect adapter throws on a Host (or none) that makes no URL.
+      logger.debug({ err: error }, "a request could not be routed");
+      sendError(response, restError("BAD_REQUEST", "the request's Host or path cannot be used"));
+    }
+  };
+}
+
+function encodeError(error: unknown) {
+  if (!(error instanceof TranscodeError)) return toRestError(error);
+  const rest = restError(error.code, error.message, error.violations);
+  return { ...rest, status: HTTP_STATUS[error.code], headers: { ...rest.headers, ...error.headers } };
+}
+
+function pathOf(request: EdgeRequest): string {
+  const url = request.url ?? "/";
+  const query = url.indexOf("?");
+  return query === -1 ? url : url.slice(0, query);
+}

@@ -1,0 +1,56 @@
+/** The command line: `node src/main.ts COMMAND`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings. */
+import { keys } from "./cli/keys.ts";
+import { listen } from "./cli/listen.ts";
+import { migrateCommand } from "./cli/migrate.ts";
+import { serve } from "./cli/serve.ts";
+import { UsageError } from "./cli/usage.ts";
+import { ConfigError } from "./config.ts";
+import { EmbeddedPostgresError } from "./store/embedded/embedded-error.ts";
+
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  serve,
+  keys,
+  listen,
+  migrate: migrateCommand,
+};
+
+const USAGE = `usage: node src/main.ts COMMAND
+  serve [--dev]                          run the service; --dev lets deliveries reach this machine
+  listen [--port N] [--secret WHSEC]     run a small destination that prints what is forwarded to it
+  keys create --org NAME --name NAME     mint an API key (the organization is made if there is none)
+  migrate                                bring the database's schema up to date`;
+
+async function main(): Promise<number> {
+  const [command = "", ...args] = process.argv.slice(2);
+  const run = COMMANDS[command];
+  if (!run) {
+    process.stderr.write(`${USAGE}\n`);
+    return 2;
+  }
+  try {
+    await run(args);
+    return 0;
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+/** One line for what people can mend; the whole error for what they cannot. */
+function explain(error: unknown): number {
+  if (error instanceof ConfigError || error instanceof UsageError) {
+    process.stderr.write(`${error.message}\n`);
+    return 2;
+  }
+  const plain = error instanceof EmbeddedPostgresError || isConnectionError(error);
+  process.stderr.write(
+    `${plain ? `the database cannot be used: ${(error as Error).message}` : String((error as Error).stack ?? error)}\n`,
+  );
+  return 1;
+}
+
+function isConnectionError(error: unknown): boolean {
+  const { code = "" } = error as { code?: string };
+  return /^(E[A-Z]+|28\w{3}|3D000|08\w{3}|57P03)$/.test(code);
+}
+
+process.exitCode = await main();

@@ -1,0 +1,16 @@
+/** What a call carries besides its message: who makes it and under which origin it came. */
+import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Caller } from "../core/caller.ts";
+import { AppError } from "../errors.ts";
+
+export const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
+export const originKey = createContextKey<string>("", { description: "origin" });
+/** Address of the peer, for the log. */
+export const remoteAddressKey = createContextKey<string | undefined>(undefined, { description: "remote address" });
+
+/** The authenticated caller. Fails closed where no gate has run. */
+export function callerOf(context: HandlerContext): Caller {
+  const caller = context.values.get(callerKey);
+  if (!caller) throw new AppError("UNAUTHORIZED", "send an API key: Authorization: Bearer alm_live_…");
+  return caller;
+}

@@ -1,0 +1,107 @@
+/** What every call passes through, whatever its protocol: error mapping and logging, then validation. */
+import { type DescMethod, getOption, hasOption, type Message } from "@bufbuild/protobuf";
+import { createValidator, type Violation } from "@bufbuild/protovalidate";
+import { Code, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { http } from "../../gen/google/api/annotations_pb.ts";
+import type { ApiKeys } from "../core/api-keys.ts";
+import { AppError, type FieldViolation } from "../errors.ts";
+import type { Logger } from "../observe/logger.ts";
+import { callerKey } from "./context.ts";
+import { toConnectError } from "./error-mapping.ts";
+
+/** Authenticates from the headers alone, before a body is read. Receiving needs no key: its signature is the proof. */
+export function createRequestGate(apiKeys: ApiKeys): (context: HandlerContext) => Promise<void> {
+  return async (context) => {
+    if (context.service.typeName === ReceiveService.typeName) return;
+    try {
+      const caller = await apiKeys.authenticate(context.requestHeader.get("authorization"));
+      context.values.set(callerKey, caller);
+    } catch (error) {
+      throw toConnectError(error);
+    }
+  };
+}
+
+/** Turns whatever a service throws into what clients may see, and logs the causes of our own faults. */
+export function createErrorInterceptor(logger: Logger): Interceptor {
+  return (next) => async (request) => {
+    const fail = (error: unknown): never => {
+      const mapped = toConnectError(error);
+      if (mapped.code === Code.Internal || mapped.code === Code.Unavailable || mapped.code === Code.Unknown) {
+        logger.error(
+          { rpc: `${request.service.typeName}/${request.method.name}`, err: causeOf(mapped) },
+          "call failed",
+        );
+      }
+      throw mapped;
+    };
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: guardStream(response.message, fail) } : response;
+    } catch (error) {
+      return fail(error);
+    }
+  };
+}
+
+async function* guardStream<Message>(messages: AsyncIterable<Message>, fail: (error: unknown) => never) {
+  try {
+    yield* messages;
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** The deepest cause, which is where the fault is. */
+export function causeOf(error: unknown): unknown {
+  let cause = error;
+  for (let depth = 0; depth < 5 && cause instanceof Error && cause.cause !== undefined; depth++) cause = cause.cause;
+  return cause;
+}
+
+/** Applies the protos' protovalidate rules to every request message. */
+export function createValidationInterceptor(): Interceptor {
+  const validator = createValidator();
+  const check = (method: DescMethod, message: Message) => {
+    const result = validator.validate(method.input, message);
+    if (result.kind === "error") throw result.error;
+    if (result.kind === "invalid") throw toAppError(result.violations, method);
+  };
+  return (next) => async (request) => {
+    if (!request.stream) {
+      check(request.method, request.message);
+      return await next(request);
+    }
+    return await next({
+      ...request,
+      message: checkStream(request.message, (message) => check(request.method, message)),
+    });
+  };
+}
+
+async function* checkStream<Item>(messages: AsyncIterable<Item>, check: (message: Item) => void) {
+  for await (const message of messages) {
+    check(message);
+    yield message;
+  }
+}
+
+function toAppError(found: readonly Violation[], method: DescMethod): AppError {
+  const body = hasOption(method, http) ? getOption(method, http).body : "";
+  const violations = found.map((violation) => toFieldViolation(violation, body));
+  const message = violations.map((it) => (it.field ? `${it.field}: ${it.message}` : it.message)).join("; ");
+  return new AppError("BAD_REQUEST", message, { violations });
+}
+
+/** Fields are named as in JSON; the field that is the whole REST body is left out of the path. */
+function toFieldViolation(violation: Violation, body: string): FieldViolation {
+  let field = "";
+  for (const [index, part] of violation.field.entries()) {
+    if (index === 0 && part.kind === "field" && part.name === body) continue;
+    if (part.kind === "field") field += `${field ? "." : ""}${part.jsonName}`;
+    else if (part.kind === "list_sub") field += `[${part.index}]`;
+    else if (part.kind === "map_sub") field += `[${JSON.stringify(part.key)}]`;
+  }
+  return { field, rule: violation.ruleId, message: violation.message };
+}

@@ -1,0 +1,169 @@
+/** Entities → messages. Nothing else makes API messages. */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type ApiKey as ApiKeyMessage, ApiKeySchema } from "../../gen/alumia/webhooks/v1/api_key_service_pb.ts";
+import {
+  DeliverySchema,
+  type DeliverySummary,
+  DeliverySummarySchema,
+} from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
+import { EventSchema, type EventSummary, EventSummarySchema } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
+import { type Webhook as WebhookMessage, WebhookSchema } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
+import type { DeliveryDetail, DeliveryView } from "../core/deliveries.ts";
+import type { EventDetail, EventView } from "../core/events.ts";
+import { RECEIVE_PATH } from "../core/webhook-settings.ts";
+import type { WebhookView } from "../core/webhooks.ts";
+import type { ApiKey } from "../store/entities/api-key.ts";
+import type { DeliveryAttempt } from "../store/entities/delivery.ts";
+import type { HeaderList } from "../store/entities/event.ts";
+
+const INT32_MAX = 2_147_483_647;
+
+function time<Name extends string>(name: Name, date: Date | null | undefined): { [K in Name]?: Timestamp } {
+  return (date ? { [name]: timestampFromDate(date) } : {}) as { [K in Name]?: Timestamp };
+}
+
+/** An optional field, left out when null. */
+function some<Name extends string, Value>(name: Name, value: Value | null | undefined): { [K in Name]?: Value } {
+  return (value === null || value === undefined ? {} : { [name]: value }) as { [K in Name]?: Value };
+}
+
+/** Repeated headers are joined as RFC 9110 §5.3 allows. */
+function headerMap(headers: HeaderList | null | undefined): Record<string, string> {
+  const map: Record<string, string> = {};
+  for (const [name, value] of headers ?? []) {
+    const key = name.toLowerCase();
+    map[key] = key in map ? `${map[key]}, ${value}` : value;
+  }
+  return map;
+}
+
+/** `origin` is where the caller reached us; it begins the receive URL. */
+export function webhookMessage(view: WebhookView, origin: string): WebhookMessage {
+  const { webhook } = view;
+  const receiveUrl = `${origin}${RECEIVE_PATH}${webhook.id}`;
+  return create(WebhookSchema, {
+    id: webhook.id,
+    name: webhook.name,
+    url: webhook.url ?? receiveUrl,
+    source: webhook.source,
+    ...some("description", webhook.description),
+    events: webhook.events,
+    status: webhook.status,
+    enabled: webhook.status === "active",
+    deliveryCount: Math.min(view.deliveryCount, INT32_MAX),
+    ...time("lastDeliveryAt", view.lastDeliveryAt),
+    createdAt: timestampFromDate(webhook.createdAt),
+    updatedAt: timestampFromDate(webhook.updatedAt),
+    receiveUrl,
+    forwarding: {
+      state: webhook.forwardingStoppedAt ? "stopped" : "active",
+      ...some("reason", webhook.forwardingReason),
+      ...time("stoppedAt", webhook.forwardingStoppedAt),
+    },
+    ...(view.secret === undefined ? {} : { issuedSecret: { case: "secret", value: view.secret } }),
+    ...(view.forwardSecret === undefined
+      ? {}
+      : { issuedForwardSecret: { case: "forwardSecret", value: view.forwardSecret } }),
+  });
+}
+
+function eventFields({ event, webhookName }: EventView) {
+  return {
+    id: event.id,
+    webhookId: event.webhookId,
+    webhookName,
+    ...some("type", event.type),
+    ...some("sourceEventId", event.sourceEventId),
+    status: event.status,
+    verified: event.verified,
+    scheme: event.scheme,
+    synthetic: event.synthetic,
+    ...some("contentType", event.contentType),
+    size: event.size,
+    receivedAt: timestampFromDate(event.receivedAt),
+    sourceEventIdReused: event.sourceEventIdReused,
+  };
+}
+
+export function eventSummary(view: EventView): EventSummary {
+  return create(EventSummarySchema, eventFields(view));
+}
+
+export function eventMessage(detail: EventDetail) {
+  return create(EventSchema, {
+    ...eventFields(detail),
+    headers: headerMap(detail.headers),
+    ...some("payload", detail.payload),
+    ...some("body", detail.body),
+    bodyOmitted: detail.body === null,
+  });
+}
+
+function outcome(attempt: DeliveryAttempt | undefined) {
+  if (!attempt) return {};
+  return {
+    response: {
+      ...some("statusCode", attempt.statusCode),
+      ...some("body", attempt.responseBody && Buffer.from(attempt.responseBody).toString("utf8")),
+      headers: headerMap(attempt.responseHeaders),
+      durationMs: attempt.durationMs,
+      ...some("errorCode", attempt.errorCode),
+      ...some("errorMessage", attempt.errorMessage),
+    },
+  };
+}
+
+function deliveryFields({ delivery, lastAttempt }: DeliveryView) {
+  return {
+    id: delivery.id,
+    webhookId: delivery.webhookId,
+    eventId: delivery.eventId,
+    ...some("eventType", delivery.eventType),
+    url: delivery.url,
+    status: delivery.status,
+    retryCount: Math.max(delivery.attemptCount - 1, 0),
+    attemptCount: delivery.attemptCount,
+    ...time("nextAttemptAt", delivery.nextAttemptAt),
+    createdAt: timestampFromDate(delivery.createdAt),
+    updatedAt: timestampFromDate(delivery.updatedAt),
+    ...time("completedAt", delivery.completedAt),
+    ...outcome(lastAttempt),
+  };
+}
+
+export function deliverySummary(view: DeliveryView): DeliverySummary {
+  return create(DeliverySummarySchema, deliveryFields(view));
+}
+
+export function deliveryMessage(detail: DeliveryDetail) {
+  const attempts = detail.attempts.map((attempt) => ({
+    number: attempt.number,
+    trigger: attempt.trigger,
+    status: attempt.status,
+    startedAt: timestampFromDate(attempt.startedAt),
+    durationMs: attempt.durationMs,
+    ...some("statusCode", attempt.statusCode),
+    ...some("errorCode", attempt.errorCode),
+    ...some("errorMessage", attempt.errorMessage),
+    requestHeaders: headerMap(attempt.requestHeaders),
+    responseHeaders: headerMap(attempt.responseHeaders),
+    ...some("responseBody", attempt.responseBody && Buffer.from(attempt.responseBody).toString("utf8")),
+    responseTruncated: attempt.responseTruncated,
+    ...some("remoteAddress", attempt.remoteAddress),
+    ...time("nextAttemptAt", attempt.nextAttemptAt),
+  }));
+  return create(DeliverySchema, { ...deliveryFields(detail), attempts } as MessageInitShape<typeof DeliverySchema>);
+}
+
+export function apiKeyMessage(apiKey: ApiKey, key?: string): ApiKeyMessage {
+  return create(ApiKeySchema, {
+    id: apiKey.id,
+    name: apiKey.name,
+    prefix: apiKey.prefix,
+    createdAt: timestampFromDate(apiKey.createdAt),
+    ...time("lastUsedAt", apiKey.lastUsedAt),
+    ...time("expiresAt", apiKey.expiresAt),
+    ...(key === undefined ? {} : { issuedKey: { case: "key", value: key } }),
+  });
+}

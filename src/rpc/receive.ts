@@ -1,0 +1,35 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import type { Receiver } from "../core/receive.ts";
+import { AppError } from "../errors.ts";
+import type { HeaderList } from "../store/entities/event.ts";
+
+/** Headers that belong to the call, not to the event that it carries. */
+const CALL_HEADERS = /^(content-type|content-length|te|grpc-.*|connect-.*|accept-encoding|user-agent|host|:.*)$/;
+
+/** Receiving over RPC: the call's metadata stand for the request's headers. */
+export function receiveService(receiver: Receiver, bodyBytesMax: number): ServiceImpl<typeof ReceiveService> {
+  return {
+    async receive({ webhookId, body }, context) {
+      const data = Buffer.from(body?.data ?? new Uint8Array());
+      if (data.length > bodyBytesMax) {
+        throw new AppError("PAYLOAD_TOO_LARGE", `the body is larger than ${bodyBytesMax} bytes`);
+      }
+      const contentType = body?.contentType || null;
+      const headers = metadataOf(context, contentType);
+      const lookup = new Map(headers);
+      const request = { header: (name: string) => lookup.get(name), body: data, method: "POST", url: undefined };
+      const receipt = await receiver.receive({ webhookId, request, headers, contentType, synthetic: false });
+      return { received: true, ...receipt };
+    },
+  };
+}
+
+function metadataOf(context: HandlerContext, contentType: string | null): HeaderList {
+  const headers: HeaderList = [];
+  context.requestHeader.forEach((value, name) => {
+    if (!CALL_HEADERS.test(name)) headers.push([name, value]);
+  });
+  if (contentType !== null) headers.push(["content-type", contentType]);
+  return headers;
+}

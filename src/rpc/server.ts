@@ -1,0 +1,68 @@
+/** All services with what every call passes through, for the RPC protocols and the REST transcoder alike. */
+import {
+  type ConnectRouter,
+  createServiceImplSpec,
+  type HandlerContext,
+  type Interceptor,
+  type MethodImpl,
+  type ServiceImplSpec,
+} from "@connectrpc/connect";
+import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.ts";
+import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
+import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
+import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
+import type { ApiKeys } from "../core/api-keys.ts";
+import type { Deliveries } from "../core/deliveries.ts";
+import type { Events } from "../core/events.ts";
+import type { Receiver } from "../core/receive.ts";
+import type { Signatures } from "../core/signatures.ts";
+import type { Webhooks } from "../core/webhooks.ts";
+import type { Logger } from "../observe/logger.ts";
+import { apiKeyService } from "./api-keys.ts";
+import { deliveryService } from "./deliveries.ts";
+import { eventService } from "./events.ts";
+import { createErrorInterceptor, createRequestGate, createValidationInterceptor } from "./interceptors.ts";
+import { receiveService } from "./receive.ts";
+import { webhookService } from "./webhooks.ts";
+
+export interface RpcOptions {
+  readonly webhooks: Webhooks;
+  readonly events: Events;
+  readonly deliveries: Deliveries;
+  readonly apiKeys: ApiKeys;
+  readonly signatures: Signatures;
+  readonly receiver: Receiver;
+  readonly logger: Logger;
+  readonly payloadBytesMax: number;
+  readonly bodyChunkBytes: number;
+}
+
+export interface RpcServer {
+  /** Adds the services to a Connect router, which serves gRPC, gRPC-Web and Connect. */
+  readonly register: (router: ConnectRouter) => void;
+  readonly services: readonly ServiceImplSpec[];
+  readonly interceptors: Interceptor[];
+  readonly requestGate: (context: HandlerContext) => Promise<void>;
+}
+
+export function createRpcServer(options: RpcOptions): RpcServer {
+  const { webhooks, events, deliveries, apiKeys, signatures, receiver } = options;
+  const implementations = [
+    createServiceImplSpec<typeof WebhookService>(WebhookService, webhookService(webhooks, signatures)),
+    createServiceImplSpec<typeof EventService>(EventService, eventService(events, signatures, options.bodyChunkBytes)),
+    createServiceImplSpec<typeof DeliveryService>(DeliveryService, deliveryService(deliveries)),
+    createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
+    createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(receiver, options.payloadBytesMax)),
+  ];
+  return {
+    services: implementations,
+    register: (router) => {
+      for (const { methods } of implementations) {
+        for (const { method, impl } of Object.values(methods)) router.rpc(method, impl as MethodImpl<typeof method>);
+      }
+    },
+    interceptors: [createErrorInterceptor(options.logger), createValidationInterceptor()],
+    requestGate: createRequestGate(apiKeys),
+  };
+}

@@ -1,0 +1,123 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import type {
+  VerifySignatureRequest,
+  Webhook,
+  WebhookService,
+} from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
+import type { CapturedRequest, Signatures } from "../core/signatures.ts";
+import type { WebhookPatch } from "../core/webhook-settings.ts";
+import type { Webhooks } from "../core/webhooks.ts";
+import { invalidField } from "../errors.ts";
+import { callerOf, originKey } from "./context.ts";
+import { webhookMessage } from "./messages.ts";
+import { pageFields, pageRequest } from "./page-request.ts";
+
+/** Items of a page where no limit is asked for. */
+const LIMIT_DEFAULT = 50;
+
+export function webhookService(webhooks: Webhooks, signatures: Signatures): ServiceImpl<typeof WebhookService> {
+  return {
+    async listWebhooks(request, context) {
+      const filter = { source: request.source, status: request.status };
+      const page = await webhooks.list(callerOf(context), { ...pageRequest(request, LIMIT_DEFAULT), ...filter });
+      const origin = context.values.get(originKey);
+      const items = page.items.map((view) => webhookMessage(view, origin));
+      return { items, ...pageFields(page) };
+    },
+    async createWebhook(request, context) {
+      const view = await webhooks.create(callerOf(context), request as WebhookPatch & { name: string });
+      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+    },
+    async getWebhook({ id }, context) {
+      const view = await webhooks.get(callerOf(context), id);
+      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+    },
+    async updateWebhook({ webhook, updateMask }, context) {
+      if (!webhook) throw invalidField("webhook", "required", "must be given");
+      const patch = patchOf(webhook, updateMask?.paths ?? []);
+      const view = await webhooks.update(callerOf(context), webhook.id, patch);
+      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+    },
+    async deleteWebhook({ id }, context) {
+      await webhooks.delete(callerOf(context), id);
+      return { deleted: true };
+    },
+    async rotateWebhookSecret({ id, secret, gracePeriodSeconds, target }, context) {
+      const purpose = target === "forward" ? "forward" : "receive";
+      const rotation = { purpose, secret, graceSeconds: gracePeriodSeconds } as const;
+      const view = await webhooks.rotate(callerOf(context), id, rotation);
+      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+    },
+    async verifySignature(request, context) {
+      const verdict = await signatures.verify(callerOf(context), capturedRequest(request));
+      return {
+        valid: verdict.valid,
+        scheme: verdict.scheme,
+        ...(verdict.reason === null ? {} : { reason: verdict.reason }),
+        ...(verdict.eventType === null ? {} : { eventType: verdict.eventType }),
+        ...(verdict.eventId === null ? {} : { eventId: verdict.eventId }),
+      };
+    },
+  };
+}
+
+type Take = (webhook: Webhook) => Partial<WebhookPatch>;
+
+/** What each mask path takes from the message; a masked field that is not set means "none". */
+const PATCHABLE: Readonly<Record<string, Take>> = {
+  name: (webhook) => ({ name: webhook.name ?? null }),
+  url: (webhook) => ({ url: webhook.url ?? null }),
+  source: (webhook) => ({ source: webhook.source ?? null }),
+  description: (webhook) => ({ description: webhook.description ?? null }),
+  events: (webhook) => ({ events: webhook.events }),
+  status: (webhook) => ({ status: webhook.status ?? null }),
+  enabled: (webhook) => ({ enabled: webhook.enabled ?? null }),
+  forwarding: (webhook) => (webhook.forwarding?.state ? { forwardingState: webhook.forwarding.state } : {}),
+  secret: (webhook) => (webhook.issuedSecret.case === "secret" ? { secret: webhook.issuedSecret.value } : {}),
+};
+
+/** Fields that a full replacement resets where they are not given. */
+const REPLACEABLE = ["name", "url", "source", "description", "events", "status"];
+/** Fields that only we write; a client may send them back. */
+const OUTPUT_ONLY = /^(id|delivery_count|last_delivery_at|created_at|updated_at|receive_url|forward_secret)$/;
+
+/** The patch that a mask picks out of the message: empty means the populated fields, `*` a full replacement (AIP-134). */
+function patchOf(webhook: Webhook, mask: readonly string[]): WebhookPatch {
+  const names = mask.length === 0 ? populated(webhook) : mask.includes("*") ? replaced(webhook) : mask;
+  const patch: Partial<WebhookPatch> = {};
+  for (const path of names) {
+    const name = path.split(".", 1)[0] ?? path;
+    if (OUTPUT_ONLY.test(name)) continue;
+    const take = PATCHABLE[name];
+    if (!take) throw invalidField("updateMask", "unknown", `names no field of a webhook: "${path}"`);
+    Object.assign(patch, take(webhook));
+  }
+  return patch;
+}
+
+function populated(webhook: Webhook): string[] {
+  return Object.keys(PATCHABLE).filter((name) => {
+    if (name === "events") return webhook.events.length > 0;
+    if (name === "secret") return webhook.issuedSecret.case === "secret";
+    return webhook[name as "name" | "forwarding"] !== undefined;
+  });
+}
+
+function replaced(webhook: Webhook): string[] {
+  if (webhook.status !== undefined || webhook.enabled === undefined) webhook.status ??= "active";
+  const status = webhook.status === undefined ? REPLACEABLE.filter((name) => name !== "status") : REPLACEABLE;
+  return [...new Set([...status, ...populated(webhook)])];
+}
+
+function capturedRequest(request: VerifySignatureRequest): CapturedRequest {
+  const { webhookId, source = "", secret = "" } = request;
+  return {
+    subject: webhookId === undefined ? { source, secret } : { webhookId },
+    headers: request.headers,
+    body: Buffer.from(request.body ?? request.payload ?? ""),
+    method: request.method ?? "POST",
+    url: request.url,
+    atMs: request.at ? timestampMs(request.at) : undefined,
+  };
+}

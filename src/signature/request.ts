@@ -1,0 +1,46 @@
+/** A request as the engine sees it, and its JSON body, parsed when first asked for. */
+import { isUtf8 } from "node:buffer";
+
+/** A header's value by its lower-case name; repeated headers joined by ", " as node:http does. */
+export type HeaderLookup = (lowerCaseName: string) => string | undefined;
+
+export interface InboundRequest {
+  readonly header: HeaderLookup;
+  /** The exact bytes received. */
+  readonly body: Buffer;
+  readonly method: string;
+  /** The URL as the sender knows it; undefined where that is not known. */
+  readonly url: string | undefined;
+}
+
+/** Parsed bodies by request object, so that verifying and identifying share one parse. */
+const parsedBodies = new WeakMap<InboundRequest, { readonly value: unknown }>();
+
+/** The value at `path` of the JSON body; undefined where there is none, or no JSON. Array members go by index. */
+export function bodyField(request: InboundRequest, path: readonly string[]): unknown {
+  let value = bodyJson(request);
+  for (const step of path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
+    value = (value as Readonly<Record<string, unknown>>)[step];
+  }
+  return value;
+}
+
+function bodyJson(request: InboundRequest): unknown {
+  let parsed = parsedBodies.get(request);
+  if (parsed === undefined) {
+    parsed = { value: parseJson(request.body) };
+    parsedBodies.set(request, parsed);
+  }
+  return parsed.value;
+}
+
+/** Bytes that are not UTF-8 are no JSON (RFC 8259, 8.1): decoding them loosely could make two ids equal. */
+function parseJson(body: Buffer): unknown {
+  if (!isUtf8(body)) return undefined;
+  try {
+    return JSON.parse(body.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,61 @@
+import { defineEntity, p } from "@mikro-orm/core";
+import type { HeaderList } from "./event.ts";
+import { organizationFilter } from "./organization-filter.ts";
+
+export type DeliveryStatus = "pending" | "delivering" | "paused" | "succeeded" | "failed" | "canceled";
+
+const DeliverySchema = defineEntity({
+  name: "Delivery",
+  tableName: "deliveries",
+  filters: organizationFilter,
+  properties: {
+    id: p.uuid().primary(),
+    organizationId: p.uuid(),
+    webhookId: p.uuid(),
+    destinationId: p.uuid(),
+    eventId: p.uuid(),
+    eventType: p.text().nullable(),
+    url: p.text(),
+    status: p.text().$type<DeliveryStatus>(),
+    attemptCount: p.integer(),
+    nextAttemptAt: p.datetime().nullable(),
+    createdAt: p.datetime(),
+    updatedAt: p.datetime(),
+    completedAt: p.datetime().nullable(),
+  },
+});
+
+/** One event owed to one destination. */
+export class Delivery extends DeliverySchema.class {}
+DeliverySchema.setClass(Delivery);
+
+export type AttemptStatus = "succeeded" | "failed" | "interrupted";
+
+const DeliveryAttemptSchema = defineEntity({
+  name: "DeliveryAttempt",
+  tableName: "delivery_attempts",
+  filters: organizationFilter,
+  properties: {
+    deliveryId: p.uuid().primary(),
+    number: p.integer().primary(),
+    organizationId: p.uuid(),
+    webhookId: p.uuid(),
+    trigger: p.text(),
+    status: p.text().$type<AttemptStatus>(),
+    startedAt: p.datetime(),
+    durationMs: p.integer(),
+    statusCode: p.integer().nullable(),
+    errorCode: p.text().nullable(),
+    errorMessage: p.text().nullable(),
+    requestHeaders: p.json<HeaderList>().nullable(),
+    responseHeaders: p.json<HeaderList>().nullable(),
+    responseBody: p.blob().nullable(),
+    responseTruncated: p.boolean(),
+    remoteAddress: p.text().nullable(),
+    nextAttemptAt: p.datetime().nullable(),
+  },
+});
+
+/** One try of a delivery; never changed once written. */
+export class DeliveryAttempt extends DeliveryAttemptSchema.class {}
+DeliveryAttemptSchema.setClass(DeliveryAttempt);

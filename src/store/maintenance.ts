@@ -1,0 +1,75 @@
+/** Work behind the scenes: purging deleted webhooks and ended duplicates' keys, and making partitions ahead of time. */
+import type { Pool } from "pg";
+import type { Logger } from "../observe/logger.ts";
+import { ensurePartitions } from "./partitions.ts";
+import { purgeDedupe, purgeStep } from "./sql/purge.ts";
+
+export interface MaintenanceOptions {
+  readonly pool: Pool;
+  readonly logger: Logger;
+  readonly purgeRows: number;
+  readonly purgeLateMs: number;
+  readonly purgeRecheckMs: number;
+  readonly partitionDaysAhead: number;
+}
+
+/** How often it looks without being told, milliseconds. */
+const INTERVAL_MS = 60_000;
+const PARTITION_INTERVAL_MS = 3_600_000;
+
+export class Maintenance {
+  readonly #options: MaintenanceOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+  #partitionsAtMs = 0;
+
+  constructor(options: MaintenanceOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.wake(), INTERVAL_MS);
+    this.#timer.unref();
+    this.wake();
+  }
+
+  /** Looks for work now. */
+  wake(): void {
+    if (this.#stopped) return;
+    this.#again = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      try {
+        await this.#turn();
+      } catch (error) {
+        this.#options.logger.warn({ err: error }, "maintenance will be tried again");
+      }
+    }
+  }
+
+  async #turn(): Promise<void> {
+    const { pool, purgeRows, purgeLateMs, purgeRecheckMs, partitionDaysAhead } = this.#options;
+    const step = { rows: purgeRows, lateMs: purgeLateMs, recheckMs: purgeRecheckMs };
+    while (!this.#stopped && (await purgeStep(pool, step)));
+    while (!this.#stopped && (await purgeDedupe(pool, purgeRows)));
+    if (performance.now() - this.#partitionsAtMs > PARTITION_INTERVAL_MS) {
+      await ensurePartitions(pool, Date.now(), partitionDaysAhead);
+      this.#partitionsAtMs = performance.now();
+    }
+  }
+
+  /** Ends the step under way. May be called twice. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#running;
+  }
+}

@@ -1,0 +1,55 @@
+/** Applies pending migrations and makes partitions ahead of time, one process at a time. */
+import { Migrator } from "@mikro-orm/migrations";
+import { MikroORM } from "@mikro-orm/postgresql";
+import { Client } from "pg";
+import { Initial } from "./migrations/0001-initial.ts";
+import { ensurePartitions } from "./partitions.ts";
+import { poolOptions, type StoreConnection } from "./pool.ts";
+
+/** Advisory lock key of the migrations ("alumia" in ASCII). */
+const MIGRATION_LOCK = 0x616c756d6961;
+const MIGRATIONS = [Initial];
+
+/**
+ * Brings the schema up to date and returns the names of the migrations applied. Any number of processes may call
+ * it at once: an advisory lock on a connection of its own makes them take turns (the migrator has no lock).
+ */
+export async function migrate(connection: StoreConnection, options: { now: number; partitionDaysAhead: number }) {
+  const { statement_timeout: _, idle_in_transaction_session_timeout: __, ...plain } = poolOptions(connection, "orm");
+  const client = new Client({ ...plain, application_name: "alumia-migrate" });
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    await client.query("select pg_advisory_lock($1)", [MIGRATION_LOCK]);
+    const applied = await runMigrations(plain);
+    await ensurePartitions(client, options.now, options.partitionDaysAhead);
+    return applied;
+  } finally {
+    await client.end();
+  }
+}
+
+async function runMigrations(driverOptions: object): Promise<string[]> {
+  const orm = await MikroORM.init({
+    entities: [],
+    dbName: "alumia",
+    driverOptions: { ...driverOptions, max: 1 },
+    extensions: [Migrator],
+    discovery: { warnWhenNoEntities: false },
+    ensureDatabase: false,
+    logger: () => {},
+    migrations: { migrationsList: MIGRATIONS, snapshot: false, tableName: "migrations" },
+  });
+  try {
+    return (await orm.migrator.up()).map((migration) => migration.name);
+  } finally {
+    await orm.close(true);
+  }
+}
+
+/** Whether the schema is the one that this code needs. */
+export async function schemaIsCurrent(query: (sql: string) => Promise<{ rows: { name: string }[] }>): Promise<boolean> {
+  const { rows } = await query("select name from migrations");
+  const applied = new Set(rows.map((row) => row.name));
+  return MIGRATIONS.every((migration) => applied.has(new migration(undefined as never, undefined as never).name));
+}

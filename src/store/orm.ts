@@ -1,0 +1,34 @@
+/**
+ * MikroORM over PostgreSQL: entities for configuration, administration and every read. Each caller works on a
+ * fork scoped to its organization; the three hot statements live in `sql/` on a pool of their own.
+ */
+import { type EntityManager, MikroORM } from "@mikro-orm/postgresql";
+import { ApiKey } from "./entities/api-key.ts";
+import { Delivery, DeliveryAttempt } from "./entities/delivery.ts";
+import { Event } from "./entities/event.ts";
+import { Organization } from "./entities/organization.ts";
+import { Webhook, WebhookCounters, WebhookSecret } from "./entities/webhook.ts";
+import type { StoreConnection } from "./pool.ts";
+import { poolOptions } from "./pool.ts";
+
+export type Orm = MikroORM;
+
+/** Connects lazily: the first query opens the first connection. */
+export async function createOrm(connection: StoreConnection): Promise<Orm> {
+  return await MikroORM.init({
+    entities: [Organization, ApiKey, Webhook, WebhookSecret, WebhookCounters, Event, Delivery, DeliveryAttempt],
+    dbName: "alumia",
+    driverOptions: poolOptions(connection, "orm"),
+    autoJoinRefsForFilters: false,
+    allowGlobalContext: false,
+    ensureDatabase: false,
+    debug: false,
+  });
+}
+
+/** A fork of the entity manager that sees one organization only. */
+export function organizationScope(orm: Orm, organizationId: string): EntityManager {
+  const em = orm.em.fork();
+  em.setFilterParams("org", { organizationId });
+  return em;
+}

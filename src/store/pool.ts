@@ -1,0 +1,37 @@
+/** Connections to PostgreSQL: how to reach it, and the pool of the hot statements. */
+import { Pool, type PoolConfig } from "pg";
+
+/** Where PostgreSQL is and how many connections may be used. Times in milliseconds. */
+export interface StoreConnection {
+  /** A URL, or the parts of one (a host that starts with "/" is a socket directory). */
+  readonly target: string | { host: string; port: number; user: string; password: string; database: string };
+  readonly hotConnectionsMax: number;
+  readonly ormConnectionsMax: number;
+  readonly statementTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+}
+
+/** Options of one of the two pools, named in pg_stat_activity. */
+export function poolOptions(connection: StoreConnection, name: "hot" | "orm"): PoolConfig {
+  return {
+    ...(typeof connection.target === "string" ? { connectionString: connection.target } : connection.target),
+    max: name === "hot" ? connection.hotConnectionsMax : connection.ormConnectionsMax,
+    application_name: `alumia-${name}`,
+    connectionTimeoutMillis: connection.connectTimeoutMs,
+    statement_timeout: connection.statementTimeoutMs,
+    idle_in_transaction_session_timeout: connection.statementTimeoutMs,
+    keepAlive: true,
+  };
+}
+
+/** The pool of the hand-written statements. A connection that the server drops is only logged: its query fails itself. */
+export function createHotPool(connection: StoreConnection, onDrop: (error: Error) => void): Pool {
+  const pool = new Pool({
+    ...poolOptions(connection, "hot"),
+    // A plan made while a table is small must not scan it once it is large: keep the planner on the indexes.
+    options: "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off",
+  });
+  pool.on("error", onDrop);
+  pool.on("connect", (client) => client.on("error", onDrop));
+  return pool;
+}

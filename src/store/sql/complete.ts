@@ -1,0 +1,136 @@
+/**
+ * Recording attempts: a batch of outcomes in one commit, each fenced by its lease. A row whose lease was lost changes
+ * nothing; whoever took it over has already written the attempt down as interrupted.
+ */
+import type { Pool } from "pg";
+import type { HeaderList } from "../entities/event.ts";
+
+/** What becomes of the delivery after an attempt. */
+export type NextState =
+  | { readonly kind: "succeeded" | "failed" | "canceled" }
+  /** Goes back to the queue. */
+  | { readonly kind: "retry"; readonly delayMs: number }
+  /** Stays with this worker, which tries again after the delay. */
+  | { readonly kind: "quick"; readonly delayMs: number };
+
+/** One finished attempt. */
+export interface CompletedAttempt {
+  readonly deliveryId: string;
+  readonly leaseToken: string;
+  readonly organizationId: string;
+  readonly webhookId: string;
+  readonly number: number;
+  readonly trigger: "scheduled" | "manual";
+  readonly succeeded: boolean;
+  readonly url: string;
+  readonly startedAtMs: number;
+  readonly durationMs: number;
+  readonly statusCode: number | null;
+  readonly errorCode: string | null;
+  readonly errorMessage: string | null;
+  readonly requestHeaders: HeaderList;
+  readonly responseHeaders: HeaderList;
+  readonly responseBody: Buffer;
+  readonly responseTruncated: boolean;
+  readonly remoteAddress: string | null;
+  readonly next: NextState;
+}
+
+const COMPLETE = `
+with input as materialized (
+  select * from json_to_recordset($1::json) as i (
+    n int, delivery_id uuid, lease_token uuid, organization_id uuid, webhook_id uuid, number int, trigger text,
+    status text, url text, started_at timestamptz, duration_ms int, status_code int, error_code text,
+    error_message text, request_headers jsonb, response_headers jsonb, body_at int, body_size int, truncated boolean,
+    remote_address text, next text, delay_ms bigint)
+), fenced as materialized (
+  select i.*, now() + i.delay_ms * interval '1 millisecond' as next_at
+  from delivery_queue q join input i on q.delivery_id = i.delivery_id and q.lease_token = i.lease_token
+  order by q.delivery_id for update of q
+), recorded as (
+  insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, started_at,
+    duration_ms, status_code, error_code, error_message, request_headers, response_headers, response_body,
+    response_truncated, remote_address, next_attempt_at)
+  select delivery_id, number, organization_id, webhook_id, trigger, status, started_at, duration_ms, status_code,
+    error_code, error_message, request_headers, response_headers,
+    case when status_code is not null then substring($2::bytea from body_at + 1 for body_size) end,
+    truncated, remote_address, next_at
+  from fenced
+), finished as (
+  delete from delivery_queue q using fenced f
+  where q.delivery_id = f.delivery_id and f.next in ('succeeded', 'failed', 'canceled')
+), waiting as (
+  update delivery_queue q set started_at = null, manual = false, resume_at = null,
+    due_at = f.next_at + case when f.next = 'quick' then $3 * interval '1 millisecond' else interval '0' end,
+    lease_token = case when f.next = 'quick' then q.lease_token end
+  from fenced f where q.delivery_id = f.delivery_id and f.next in ('retry', 'quick')
+), history as (
+  update deliveries d set status = case when f.next in ('retry', 'quick') then 'pending' else f.next end,
+    attempt_count = f.number, url = f.url, next_attempt_at = f.next_at, updated_at = now(),
+    completed_at = case when f.next in ('retry', 'quick') then null else now() end
+  from fenced f where d.id = f.delivery_id
+), counted as materialized (
+  select c.webhook_id from webhook_counters c where c.webhook_id in (select webhook_id from fenced)
+  order by c.webhook_id for update
+), counters as (
+  update webhook_counters c set delivery_count = c.delivery_count + f.first_attempts,
+    last_delivery_at = greatest(c.last_delivery_at, f.ended_at)
+  from (select webhook_id, count(*) filter (where number = 1) as first_attempts,
+      max(started_at + duration_ms * interval '1 millisecond') as ended_at
+    from fenced group by webhook_id) f
+  where c.webhook_id = f.webhook_id and c.webhook_id in (select webhook_id from counted)
+)
+select n from fenced`;
+
+/**
+ * Commits a batch of outcomes; resolves to whether each still held its lease. A quick retry keeps its lease for
+ * `leaseMs` beyond its delay.
+ */
+export async function completeAttempts(
+  pool: Pool,
+  attempts: readonly CompletedAttempt[],
+  leaseMs: number,
+): Promise<boolean[]> {
+  const bodies = Buffer.concat(attempts.map((attempt) => attempt.responseBody));
+  const { rows } = await pool.query<{ n: number }>({
+    name: "complete",
+    text: COMPLETE,
+    values: [encodeAttempts(attempts), bodies, leaseMs],
+  });
+  const held: boolean[] = new Array(attempts.length).fill(false);
+  for (const row of rows) held[row.n] = true;
+  return held;
+}
+
+function encodeAttempts(attempts: readonly CompletedAttempt[]): string {
+  let bodyAt = 0;
+  const encoded = attempts.map((attempt, n) => {
+    const at = bodyAt;
+    bodyAt += attempt.responseBody.length;
+    return {
+      n,
+      delivery_id: attempt.deliveryId,
+      lease_token: attempt.leaseToken,
+      organization_id: attempt.organizationId,
+      webhook_id: attempt.webhookId,
+      number: attempt.number,
+      trigger: attempt.trigger,
+      status: attempt.succeeded ? "succeeded" : "failed",
+      url: attempt.url,
+      started_at: new Date(attempt.startedAtMs),
+      duration_ms: Math.round(attempt.durationMs),
+      status_code: attempt.statusCode,
+      error_code: attempt.errorCode,
+      error_message: attempt.errorMessage,
+      request_headers: attempt.requestHeaders,
+      response_headers: attempt.responseHeaders,
+      body_at: at,
+      body_size: attempt.responseBody.length,
+      truncated: attempt.responseTruncated,
+      remote_address: attempt.remoteAddress,
+      next: attempt.next.kind,
+      delay_ms: "delayMs" in attempt.next ? Math.round(attempt.next.delayMs) : null,
+    };
+  });
+  return JSON.stringify(encoded);
+}

@@ -1,0 +1,72 @@
+/** Keeping, beginning anew and giving back leases. */
+import type { Pool } from "pg";
+
+/** A lease that this worker holds. */
+export interface Lease {
+  readonly deliveryId: string;
+  readonly leaseToken: string;
+}
+
+const pairs = (leases: readonly Lease[]) => [
+  leases.map((lease) => lease.deliveryId),
+  leases.map((lease) => lease.leaseToken),
+];
+
+const EXTEND = `
+update delivery_queue q set due_at = greatest(q.due_at, now() + $3 * interval '1 millisecond')
+from unnest($1::uuid[], $2::uuid[]) as l (delivery_id, lease_token)
+where q.delivery_id = l.delivery_id and q.lease_token = l.lease_token
+returning q.delivery_id`;
+
+/** Extends leases by `leaseMs` from now; resolves to the ids of the deliveries still held. */
+export async function extendLeases(pool: Pool, leases: readonly Lease[], leaseMs: number): Promise<Set<string>> {
+  const { rows } = await pool.query<{ delivery_id: string }>({
+    name: "extend-leases",
+    text: EXTEND,
+    values: [...pairs(leases), leaseMs],
+  });
+  return new Set(rows.map((row) => row.delivery_id));
+}
+
+const BEGIN = `
+with begun as (
+  update delivery_queue q set due_at = now() + $3 * interval '1 millisecond', started_at = now(),
+    attempts = q.attempts + 1, step = q.step + 1
+  from webhooks w
+  where q.delivery_id = $1 and q.lease_token = $2 and w.id = q.webhook_id and w.status = 'active'
+    and w.forwarding_stopped_at is null and w.url is not null
+  returning q.delivery_id
+), shown as (
+  update deliveries d set status = 'delivering', next_attempt_at = null, updated_at = now()
+  from begun b where d.id = b.delivery_id
+)
+select delivery_id from begun`;
+
+/** Begins the next scheduled attempt of a held delivery. False if the lease was lost or the webhook takes none now. */
+export async function beginAttempt(pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> {
+  const { rows } = await pool.query({
+    name: "begin-attempt",
+    text: BEGIN,
+    values: [lease.deliveryId, lease.leaseToken, leaseMs],
+  });
+  return rows.length === 1;
+}
+
+// A quick wait holds its lease for `leaseMs` beyond the time at which the next attempt is due.
+const GIVE_BACK = `
+with returned as (
+  update delivery_queue q set lease_token = null,
+    due_at = case when q.started_at is null then greatest(now(), q.due_at - $3 * interval '1 millisecond') else now() end,
+    attempts = q.attempts - (q.started_at is not null)::int,
+    step = q.step - (q.started_at is not null and not q.manual)::int, started_at = null
+  from unnest($1::uuid[], $2::uuid[]) as l (delivery_id, lease_token)
+  where q.delivery_id = l.delivery_id and q.lease_token = l.lease_token
+  returning q.delivery_id, q.due_at
+)
+update deliveries d set status = 'pending', next_attempt_at = r.due_at, updated_at = now()
+from returned r where d.id = r.delivery_id`;
+
+/** Gives leases back whose attempt was never sent, so that another worker may take them. */
+export async function giveBackLeases(pool: Pool, leases: readonly Lease[], leaseMs: number): Promise<void> {
+  await pool.query({ name: "give-back-leases", text: GIVE_BACK, values: [...pairs(leases), leaseMs] });
+}

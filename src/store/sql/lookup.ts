@@ -1,0 +1,97 @@
+/** Reads of the receive and delivery paths: webhooks with their sealed secrets, and events by id. */
+import type { Pool } from "pg";
+import type { HeaderList } from "../entities/event.ts";
+import type { WebhookStatus } from "../entities/webhook.ts";
+
+export interface SealedSecret {
+  readonly purpose: "receive" | "forward";
+  readonly sealed: Buffer;
+  readonly hash: Buffer;
+  /** End of its grace; null while it is in force. */
+  readonly expiresAtMs: number | null;
+}
+
+/** A webhook as receiving and delivering need it. Secrets stand newest first. */
+export interface WebhookRecord {
+  readonly id: string;
+  readonly organizationId: string;
+  readonly name: string;
+  readonly source: string;
+  readonly status: WebhookStatus;
+  readonly events: readonly string[];
+  readonly url: string | null;
+  readonly forwardingStopped: boolean;
+  readonly version: string;
+  readonly secrets: readonly SealedSecret[];
+}
+
+const WEBHOOKS = `
+select w.id, w.organization_id, w.name, w.source, w.status, w.events, w.url,
+  w.forwarding_stopped_at is not null as stopped, w.version::text as version,
+  (select coalesce(json_agg(json_build_object('purpose', s.purpose, 'sealed', encode(s.sealed, 'base64'),
+      'hash', encode(s.hash, 'base64'), 'expires', extract(epoch from s.expires_at) * 1000)
+      order by s.created_at desc, s.id desc), '[]')
+    from webhook_secrets s where s.webhook_id = w.id) as secrets
+from webhooks w where w.id = any ($1::uuid[])`;
+
+interface WebhookRow {
+  id: string;
+  organization_id: string;
+  name: string;
+  source: string;
+  status: WebhookStatus;
+  events: string[];
+  url: string | null;
+  stopped: boolean;
+  version: string;
+  secrets: { purpose: "receive" | "forward"; sealed: string; hash: string; expires: number | null }[];
+}
+
+/** The webhooks that exist, by id. Tenant-free: callers are the receive path and the delivery worker. */
+export async function findWebhooks(pool: Pool, ids: readonly string[]): Promise<Map<string, WebhookRecord>> {
+  const { rows } = await pool.query<WebhookRow>({ name: "find-webhooks", text: WEBHOOKS, values: [ids] });
+  return new Map(rows.map((row) => [row.id, toRecord(row)]));
+}
+
+function toRecord(row: WebhookRow): WebhookRecord {
+  return {
+    id: row.id,
+    organizationId: row.organization_id,
+    name: row.name,
+    source: row.source,
+    status: row.status,
+    events: row.events,
+    url: row.url,
+    forwardingStopped: row.stopped,
+    version: row.version,
+    secrets: row.secrets.map((secret) => ({
+      purpose: secret.purpose,
+      sealed: Buffer.from(secret.sealed, "base64"),
+      hash: Buffer.from(secret.hash, "base64"),
+      expiresAtMs: secret.expires,
+    })),
+  };
+}
+
+/** An event as a delivery sends it. */
+export interface EventContent {
+  readonly id: string;
+  readonly type: string | null;
+  readonly verified: boolean;
+  readonly headers: HeaderList;
+  readonly body: Buffer;
+}
+
+/** One event's content, or undefined if it is gone. */
+export async function findEventContent(
+  pool: Pool,
+  organizationId: string,
+  id: string,
+): Promise<EventContent | undefined> {
+  const { rows } = await pool.query<EventContent>({
+    name: "find-event-content",
+    text: "select id, type, verified, headers, body from events where id = $1 and organization_id = $2",
+    values: [id, organizationId],
+  });
+  return rows[0];
+}

@@ -1,0 +1,203 @@
+/**
+ * REST over RPC: HTTP requests that match a google.api.http annotation become calls of the annotated RPC, through
+ * the same interceptors as any other protocol. Everything about a route is compiled at start-up; a request goes
+ * path → route → gate → body → message → call → answer.
+ */
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createHandlerContext,
+  type HandlerContext,
+  type Interceptor,
+  type ServiceImplSpec,
+} from "@connectrpc/connect";
+import { type AnswerHeaders, breakOff, passedHeaders, sendAnswer } from "./answer.ts";
+import { readBody, requireJson } from "./body-reader.ts";
+import { answerCall } from "./call.ts";
+import { compileEndpoints, type Endpoint } from "./endpoint.ts";
+import {
+  type Exchange,
+  type HttpRequest,
+  type HttpResponse,
+  requestHeaders,
+  requestTimeoutMs,
+  requestUrl,
+  splitTarget,
+} from "./http-exchange.ts";
+import { bindingName } from "./http-rule.ts";
+import { parseJsonBody } from "./json-text.ts";
+import { createRouteTable, type Route, type RouteTable } from "./route-table.ts";
+import { TranscodeError } from "./transcode-error.ts";
+
+export { TranscodeError, type TranscodeErrorCode, type TranscodeViolation } from "./transcode-error.ts";
+
+/** An error as it goes over the wire. */
+export interface EncodedError {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Written as JSON; after the head of a streamed answer, as its last line. */
+  readonly body: unknown;
+}
+
+export interface TranscoderOptions {
+  /** Implementations; their RPCs without annotation have no route. */
+  readonly services: readonly ServiceImplSpec[];
+  /** The same as the RPC server's. */
+  readonly interceptors: Interceptor[];
+  /** Runs when the route is known, before any byte of the body is read; what it throws is the answer. */
+  readonly requestGate?: (context: HandlerContext) => void | Promise<void>;
+  /** HTTP status of a successful call; 200 by default. */
+  readonly successStatus?: (method: DescMethod) => number;
+  /** Bound of a request body in bytes, as sent and as decompressed. */
+  readonly bodyBytesMax: number;
+  /** Bound of arrays and objects inside each other in a JSON body. */
+  readonly jsonDepthMax: number;
+  /** Bound of the deadline that `x-server-timeout` can ask for, in milliseconds. */
+  readonly timeoutMsMax: number;
+  /** Encodes a TranscodeError, or whatever the gate, an interceptor or the service threw. */
+  readonly encodeError: (error: unknown) => EncodedError;
+  /** Values that the call starts with. */
+  readonly contextValues?: (request: HttpRequest) => ContextValues;
+}
+
+export interface Transcoder {
+  /** Every route, in order of declaration; `rpc` is `package.Service.Method`. */
+  routes(): readonly { readonly method: string; readonly path: string; readonly rpc: string }[];
+  /** Answers any request, 404 where no route matches. Never rejects. */
+  handle(request: HttpRequest, response: HttpResponse): Promise<void>;
+}
+
+/** What a call's signal gives as reason once its answer is out. */
+const FINISHED = new ConnectError("the call has ended", Code.Canceled);
+
+/** Compiles the routes. Throws Error, naming RPC and template, where an annotation is wrong. */
+export function createTranscoder(options: TranscoderOptions): Transcoder {
+  const endpoints = compileEndpoints(options.services);
+  const table = createRouteTable(endpoints.map(routeOf));
+  const routes = endpoints.map(({ binding: { rpc, method, path } }) => {
+    return { method, path, rpc: `${rpc.parent.typeName}.${rpc.name}` };
+  });
+  return {
+    routes: () => routes,
+    handle: (request, response) => handle(options, table, { request, response }),
+  };
+}
+
+function routeOf(endpoint: Endpoint): Route<Endpoint> {
+  const { rpc, method, path, template } = endpoint.binding;
+  return { name: bindingName(rpc, method, path), method, template, target: endpoint };
+}
+
+async function handle(options: TranscoderOptions, table: RouteTable<Endpoint>, exchange: Exchange): Promise<void> {
+  try {
+    const { path, query } = splitTarget(exchange.request.url ?? "");
+    const match = table.match(exchange.request.method ?? "", path);
+    switch (match.kind) {
+      case "route":
+        return await handleRoute(options, exchange, match.target, match.values, query);
+      case "options":
+        return sendAnswer(exchange, { status: 204, headers: { allow: match.allow }, body: undefined });
+      case "methodNotAllowed":
+        throw new TranscodeError("METHOD_NOT_ALLOWED", `this path takes ${match.allow}`, {
+          headers: { allow: match.allow },
+        });
+      case "notFound":
+        throw new TranscodeError("NOT_FOUND", "there is nothing at this path");
+    }
+  } catch (error) {
+    answerError(options, exchange, error, {});
+  }
+}
+
+async function handleRoute(
+  options: TranscoderOptions,
+  exchange: Exchange,
+  endpoint: Endpoint,
+  values: readonly string[],
+  query: string,
+): Promise<void> {
+  const context = createContext(options, exchange.request, endpoint);
+  const onClose = (): void => context.abort(new ConnectError("the client went away", Code.Canceled));
+  exchange.response.once("close", onClose);
+  try {
+    await options.requestGate?.(context);
+    const body = await readRequestBody(options, exchange.request, endpoint, context.signal);
+    await answerCall({
+      exchange,
+      endpoint,
+      context,
+      message: endpoint.binder.bind({ values, query, body }),
+      interceptors: options.interceptors,
+      successStatus: options.successStatus?.(endpoint.binding.rpc) ?? 200,
+      encodeErrorBody: (error) => options.encodeError(error).body,
+    });
+  } catch (error) {
+    answerError(options, exchange, error, passedHeaders(context.responseHeader));
+  } finally {
+    exchange.response.off("close", onClose);
+    context.abort(FINISHED);
+  }
+}
+
+function createContext(options: TranscoderOptions, request: HttpRequest, endpoint: Endpoint) {
+  const { rpc } = endpoint.binding;
+  const timeoutMs = requestTimeoutMs(request.headers, options.timeoutMsMax);
+  const contextValues = options.contextValues?.(request);
+  return createHandlerContext({
+    service: rpc.parent,
+    method: rpc,
+    protocolName: "rest",
+    requestMethod: request.method ?? "",
+    url: requestUrl(request),
+    requestHeader: requestHeaders(request.headers),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(contextValues === undefined ? {} : { contextValues }),
+  });
+}
+
+/** The body as the binding takes it; undefined where there is none. */
+async function readRequestBody(
+  options: TranscoderOptions,
+  request: HttpRequest,
+  endpoint: Endpoint,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const { bodyKind } = endpoint.binder;
+  if (bodyKind === "none") {
+    return undefined;
+  }
+  if (bodyKind === "json") {
+    requireJson(request);
+  }
+  const data = await readBody(request, options.bodyBytesMax, signal);
+  if (bodyKind === "raw") {
+    return { contentType: request.headers["content-type"] ?? "", data };
+  }
+  return data.length === 0 ? undefined : parseJsonBody(data, options.jsonDepthMax);
+}
+
+function answerError(options: TranscoderOptions, exchange: Exchange, error: unknown, passed: AnswerHeaders): void {
+  if (exchange.response.headersSent) {
+    breakOff(exchange);
+    return;
+  }
+  try {
+    const encoded = options.encodeError(error);
+    const required = error instanceof TranscodeError ? error.headers : {};
+    const headers = { ...passed, ...encoded.headers, ...required, "content-type": "application/json" };
+    sendAnswer(exchange, { status: encoded.status, headers, body: Buffer.from(JSON.stringify(encoded.body)) });
+  } catch {
+    // The encoder failed or a header cannot be written: what is left to say is that something went wrong.
+    answerBareError(exchange);
+  }
+}
+
+function answerBareError(exchange: Exchange): void {
+  if (exchange.response.headersSent) {
+    breakOff(exchange);
+  } else {
+    sendAnswer(exchange, { status: 500, headers: {}, body: undefined });
+  }
+}

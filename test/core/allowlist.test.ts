@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { matchesAllowlist, normalizeAllowlist } from "../../src/core/allowlist.ts";
+
+test.each<[readonly string[], readonly string[]]>([
+  [[], []],
+  [["", "  ", "\t"], []],
+  [
+    [" b ", "a", "b", "a "],
+    ["b", "a"],
+  ],
+  [
+    ["A", "a", "*", "a.*"],
+    ["A", "a", "*", "a.*"],
+  ],
+])("normalize %j", (list, expected) => {
+  expect(normalizeAllowlist(list)).toEqual(expected);
+});
+
+test.each<[readonly string[], string | null, boolean]>([
+  [[], "a", true],
+  [[], null, true],
+  [["*"], "a.b", true],
+  [["*"], null, true],
+  [["a"], null, false],
+  [["a.*"], null, false],
+  [["a"], "a", true],
+  [["a"], "A", false],
+  [["a"], "a.b", false],
+  [["a"], "ab", false],
+  [["issues.*"], "issues.opened", true],
+  [["issues.*"], "issues.opened.twice", true],
+  [["issues.*"], "issues", false],
+  [["issues.*"], "issues.", false],
+  [["issues.*"], "issuesx.opened", false],
+  [["issues.*"], "issue.opened", false],
+  [["issues*"], "issues.opened", false],
+  [["*.opened"], "issues.opened", false],
+  [["a", "b.*"], "b.c", true],
+  [["a", "*"], "b", true],
+])("%j lets %j through: %s", (patterns, type, expected) => {
+  expect(matchesAllowlist(patterns, type)).toBe(expected);
+});
