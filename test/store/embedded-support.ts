@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { type EmbeddedOptions, startEmbeddedPostgres } from "../../src/store/embedded/embedded-postgres.ts";
 import type { Connection } from "../../src/store/embedded/keeper.ts";
+import { isProcessAlive } from "../../src/store/embedded/start-lock.ts";
 
 export const isRoot = process.getuid?.() === 0;
 export const isLinuxRoot = isRoot && process.platform === "linux";
@@ -100,6 +101,13 @@ export async function crash(child: ChildProcess): Promise<void> {
   const exited = once(child, "exit");
   child.kill("SIGKILL");
   await exited;
+}
+
+/** Whether a process still runs: one that ended but was not yet reaped by whoever inherited it does not. */
+export async function isRunning(pid: number): Promise<boolean> {
+  if (!isProcessAlive(pid)) return false;
+  if (process.platform !== "linux") return true;
+  return !["Z", "X", undefined].includes(await statField(pid, 3).catch(() => undefined));
 }
 
 /** Runs one statement on a connection of its own; the first column of each row. */

@@ -25,7 +25,7 @@ import {
 import { type Connection, Keeper, NotAcceptingError } from "./keeper.ts";
 import { openPassword } from "./password.ts";
 import { type Placement, placeServer } from "./placement.ts";
-import { findPostmaster, type Launch, launchPostmaster, signalShutdown } from "./postmaster.ts";
+import { findPostmaster, type Launch, launchPostmaster, type PostmasterFile, signalShutdown } from "./postmaster.ts";
 import { withStartLock } from "./start-lock.ts";
 
 export interface EmbeddedOptions {
@@ -147,11 +147,7 @@ class PrivateServer implements EmbeddedPostgres {
   async ensureRunning(): Promise<void> {
     if (this.#keeper?.isOpen) return;
     if (this.#ending.signal.aborted) throw new EmbeddedPostgresError("PostgreSQL was given up by this process");
-    this.#bringingBack ??= withStartLock(lockPath(this.#placement), this.#startMsMax, () => this.attach()).finally(
-      () => {
-        this.#bringingBack = undefined;
-      },
-    );
+    this.#bringingBack ??= this.#bringBackOnce();
     await this.#bringingBack;
   }
 
@@ -168,6 +164,7 @@ class PrivateServer implements EmbeddedPostgres {
     while (!this.#ending.signal.aborted) {
       const running = await findPostmaster(this.#placement.cluster);
       if (running?.status === "ready") {
+        await this.#refuseOtherEndpoint(running);
         if (await this.#openKeeper(running.pid, launch !== undefined)) return;
         state = "it takes no connections";
       } else if (running) {
@@ -182,6 +179,14 @@ class PrivateServer implements EmbeddedPostgres {
       await delay(LOOK_INTERVAL_MS);
     }
     throw new EmbeddedPostgresError("PostgreSQL was given up by this process");
+  }
+
+  async #bringBackOnce(): Promise<void> {
+    try {
+      await withStartLock(lockPath(this.#placement), this.#startMsMax, () => this.attach(), this.#ending.signal);
+    } finally {
+      this.#bringingBack = undefined;
+    }
   }
 
   get #startMsMax(): number {
@@ -200,6 +205,15 @@ class PrivateServer implements EmbeddedPostgres {
     }
     const endpoint: Endpoint = { host: this.#connection.host, port: this.#connection.port };
     return await launchPostmaster(this.#placement, this.#binaries, endpoint, this.#options.settings ?? {});
+  }
+
+  /** A server that another process has started on another address is out of reach of our pools. */
+  async #refuseOtherEndpoint(running: PostmasterFile): Promise<void> {
+    const { host, port } = this.#connection;
+    const endpoint = await runningEndpoint(running, this.#placement);
+    if (endpoint && (endpoint.host !== host || endpoint.port !== port)) {
+      throw new EmbeddedPostgresError(`PostgreSQL listens at ${endpoint.host}, port ${endpoint.port} now: start again`);
+    }
   }
 
   async #openKeeper(pid: number, launched: boolean): Promise<boolean> {

@@ -18,14 +18,21 @@ const LOOK_INTERVAL_MS = 20;
  * Runs `action` while holding the lock file at `path`.
  *
  * @param waitMsMax longest wait for another holder, milliseconds.
+ * @param signal ends the wait, not the action.
  * @throws EmbeddedPostgresError when the wait is over or the file cannot be made.
  */
-export async function withStartLock<T>(path: string, waitMsMax: number, action: () => Promise<T>): Promise<T> {
+export async function withStartLock<T>(
+  path: string,
+  waitMsMax: number,
+  action: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   const content = `${process.pid} ${await processMark(process.pid)} ${randomBytes(8).toString("hex")}\n`;
   const deadline = performance.now() + waitMsMax;
   try {
     while (!(await createDurably(path, content))) {
       if (await removeIfDead(path)) continue;
+      if (signal?.aborted) throw new EmbeddedPostgresError(`the wait for ${path} was given up`);
       if (performance.now() > deadline) throw new EmbeddedPostgresError(`another process holds ${path}`);
       await delay(LOOK_INTERVAL_MS);
     }
