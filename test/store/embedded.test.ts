@@ -5,7 +5,7 @@ import { watch } from "node:fs";
 import { chmod, chown, lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { findBinaries } from "../../src/store/embedded/binaries.ts";
 import { moveLoopbackEndpoint } from "../../src/store/embedded/endpoint.ts";
 import { placeServer } from "../../src/store/embedded/placement.ts";
@@ -15,13 +15,16 @@ import { withStartLock } from "../../src/store/embedded/start-lock.ts";
 import {
   atCleanUp,
   cleanUp,
+  copyDirectory,
   crash,
   endUser,
   isLinuxRoot,
   isRoot,
   isRunning,
+  makeStartedDirectory,
   makeTestDirectory,
   query,
+  removeSeed,
   spawnUser,
   start,
   statField,
@@ -29,6 +32,7 @@ import {
 } from "./embedded-support.ts";
 
 afterEach(cleanUp);
+afterAll(removeSeed);
 
 async function countStarts(dataDir: string): Promise<number> {
   const log = await readFile(join(dataDir, "postgres.log"), "utf8");
@@ -79,7 +83,7 @@ describe("a server", () => {
   });
 
   test("comes back by itself when it is killed, with everything that was committed", async () => {
-    const server = await start(await makeTestDirectory());
+    const server = await start(await makeStartedDirectory());
     await query(server.connection, "create table kept as select 42 as answer");
     const { connection, pid } = server;
     const back = server.log.next(/PostgreSQL started/);
@@ -117,7 +121,7 @@ describe("a server", () => {
   });
 
   test("of another version, or without its password, is refused and left alone", async () => {
-    const dataDir = await makeTestDirectory();
+    const dataDir = await makeStartedDirectory();
     await (await start(dataDir)).stop();
     const password = join(dataDir, "postgres-password");
     await rename(password, `${password}-away`);
@@ -162,7 +166,7 @@ describe("several processes", () => {
   });
 
   test("leave their server to the next when they are killed, with nothing of theirs inside", async () => {
-    const dataDir = await makeTestDirectory();
+    const dataDir = await makeStartedDirectory();
     const killed = await whenUsing(spawnUser({ dataDir }));
     await query(killed.connection, "create table kept as select 42 as answer");
     if (process.platform === "linux") {
@@ -182,7 +186,7 @@ describe("several processes", () => {
   });
 
   test("that find their server dead start one between them", async () => {
-    const dataDir = await makeTestDirectory();
+    const dataDir = await makeStartedDirectory();
     const [a, b] = [await start(dataDir), await start(dataDir)];
     const { pid } = a;
     const back = Promise.all([
@@ -203,7 +207,7 @@ describe("several processes", () => {
 
 describe("what postmaster.pid says is not believed blindly", () => {
   test.runIf(isLinuxRoot)("a stranger with the dead server's id is left alone", async () => {
-    const dataDir = await makeTestDirectory();
+    const dataDir = await makeStartedDirectory();
     const cluster = join(dataDir, "postgres", "cluster");
     const child = spawnUser({ dataDir });
     const { pid } = await whenUsing(child);
@@ -227,11 +231,12 @@ describe("what postmaster.pid says is not believed blindly", () => {
   });
 
   test.runIf(process.platform === "linux")("a copied directory gets a server of its own", async () => {
-    const dataDir = await makeTestDirectory();
-    const copy = join(await makeTestDirectory(), "copy");
+    const dataDir = await makeStartedDirectory();
+    const copy = await makeTestDirectory();
+    await copyDirectory(dataDir, copy);
     const original = await start(dataDir);
-    await query(original.connection, "checkpoint");
-    await spawnCopy(dataDir, copy);
+    const claim = await readFile(join(dataDir, "postgres", "cluster", "postmaster.pid"), "utf8");
+    await writeFile(join(copy, "postgres", "cluster", "postmaster.pid"), claim, { mode: 0o600 });
     const other = await start(copy);
     expect(other.pid).not.toBe(original.pid);
     await query(other.connection, "create table copied (x int)");
@@ -239,16 +244,9 @@ describe("what postmaster.pid says is not believed blindly", () => {
   });
 });
 
-/** `cp -a`, which keeps owners and leaves sockets out of account. */
-async function spawnCopy(from: string, to: string): Promise<void> {
-  const child = spawn("cp", ["-a", from, to], { stdio: "ignore" });
-  await once(child, "exit");
-  await rm(join(to, "postgres", ".s.PGSQL.5432"), { force: true });
-}
-
 describe("where there are no sockets", () => {
   test("it listens on loopback with SCRAM, on a port that stays, unless somebody took it", async () => {
-    const dataDir = await makeTestDirectory();
+    const dataDir = await makeStartedDirectory();
     const first = await start(dataDir, { transport: "loopback" });
     expect(first.connection.host).toBe("127.0.0.1");
     expect(await query(first.connection, "select inet_server_addr()::text")).toEqual(["127.0.0.1/32"]);
@@ -271,7 +269,7 @@ describe("where there are no sockets", () => {
   });
 
   test("a process whose pools know another address says so, and does not wait for it", async () => {
-    const dataDir = await makeTestDirectory();
+    const dataDir = await makeStartedDirectory();
     const server = await start(dataDir, { transport: "loopback" });
     const refused = server.log.next(/error PostgreSQL listens at 127\.0\.0\.1, port \d+ now: start again/);
     const placement = await placeServer(dataDir, "/nonexistent");

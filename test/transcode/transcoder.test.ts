@@ -412,7 +412,7 @@ describe.each(PROTOCOLS)("the call over %s", (_name, serve) => {
       return request;
     };
     await withServer(serve, { echoBody }, options, async (server) => {
-      for (const length of [10, 10_000, 300_000, 20_000_000]) {
+      for (const length of [10, 10_000, 300_000, 3_000_000]) {
         const body = "{".repeat(length);
         for (const headers of [JSON_BODY, { ...JSON_BODY, "content-length": String(length) }]) {
           const reply = await server.call({ method: "POST", path: "/v1/echo", headers, body });
