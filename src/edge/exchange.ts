@@ -1,43 +1,33 @@
 /** Requests and responses of both HTTP versions, and the ways in which the edge answers by itself. */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { type RestError, restError } from "../rpc/error-mapping.ts";
+import { sendAnswer } from "../transcode/answer.ts";
+import type { Exchange, HttpRequest, HttpResponse } from "../transcode/http-exchange.ts";
 
-export type EdgeRequest = IncomingMessage | Http2ServerRequest;
-export type EdgeResponse = ServerResponse<IncomingMessage> | Http2ServerResponse;
-export type Exchange = (request: EdgeRequest, response: EdgeResponse) => void;
+export type { Exchange, HttpRequest, HttpResponse } from "../transcode/http-exchange.ts";
 
-/** Sends a JSON answer with its length. A response whose headers are out already is left alone. */
+/** Answers one request, in either HTTP version. */
+export type RequestHandler = (request: HttpRequest, response: HttpResponse) => void;
+
+/** Sends a JSON answer with its length, and lets go of a body that nobody has read. */
 export function sendJson(
-  response: EdgeResponse,
+  exchange: Exchange,
   status: number,
   body: unknown,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  if (response.headersSent) return;
+  if (exchange.response.headersSent) return;
   const bytes = Buffer.from(JSON.stringify(body));
-  // Both kinds take these arguments, but their overloads differ.
-  (response as ServerResponse).writeHead(status, {
-    "content-type": "application/json",
-    "content-length": String(bytes.length),
-    "x-content-type-options": "nosniff",
-    ...headers,
-  });
-  (response as ServerResponse).end(bytes);
+  sendAnswer(exchange, { status, headers: { "content-type": "application/json", ...headers }, body: bytes });
 }
 
-export function sendError(
-  response: EdgeResponse,
-  error: RestError,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  sendJson(response, error.status, error.body, { ...error.headers, ...headers });
+export function sendError(exchange: Exchange, error: RestError, headers: Readonly<Record<string, string>> = {}): void {
+  sendJson(exchange, error.status, error.body, { ...error.headers, ...headers });
 }
 
-export function sendNotFound(response: EdgeResponse, path: string): void {
-  sendError(response, restError("NOT_FOUND", `nothing is served at ${path}`));
+export function sendNotFound(exchange: Exchange, path: string): void {
+  sendError(exchange, restError("NOT_FOUND", `nothing is served at ${path}`));
 }
 
-export function sendMethodNotAllowed(response: EdgeResponse, allow: string): void {
-  sendError(response, restError("METHOD_NOT_ALLOWED", `this path takes ${allow}`), { allow });
+export function sendMethodNotAllowed(exchange: Exchange, allow: string): void {
+  sendError(exchange, restError("METHOD_NOT_ALLOWED", `this path takes ${allow}`), { allow });
 }

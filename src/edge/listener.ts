@@ -6,7 +6,7 @@
 import { createServer as createHttp1Server, type Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
-import type { Exchange } from "./exchange.ts";
+import type { RequestHandler } from "./exchange.ts";
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
@@ -30,7 +30,7 @@ export class Listener {
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #limits: ListenerLimits;
 
-  constructor(handle: Exchange, limits: ListenerLimits) {
+  constructor(handle: RequestHandler, limits: ListenerLimits) {
     this.#limits = limits;
     this.#http1 = createHttp1Server(
       {

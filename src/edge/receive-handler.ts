@@ -9,7 +9,7 @@ import { noSuchWebhook, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { toRestError } from "../rpc/error-mapping.ts";
-import { type EdgeRequest, type EdgeResponse, sendError, sendJson, sendMethodNotAllowed } from "./exchange.ts";
+import { type Exchange, type HttpRequest, sendError, sendJson, sendMethodNotAllowed } from "./exchange.ts";
 
 export interface ReceiveHandlerOptions {
   readonly receiver: Receiver;
@@ -24,71 +24,80 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
   const { receiver, logger, bodyBytesMax, bodyBytesInMemoryMax } = options;
   let bytesInMemory = 0;
 
-  /** Reads the whole body; the budget is held until `release` is called. */
-  async function readBody(request: EdgeRequest): Promise<{ body: Buffer; release: () => void }> {
-    const declared = Number(request.headers["content-length"] ?? 0);
-    if (declared > bodyBytesMax) throw tooLarge(bodyBytesMax);
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const release = () => {
-      bytesInMemory -= size;
-      size = 0;
-    };
-    try {
-      for await (const chunk of request as AsyncIterable<Buffer>) {
+  /** Reads the whole body; its bytes count against the budget until `release` is called. */
+  function readBody(request: HttpRequest): Promise<{ body: Buffer; release: () => void }> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const release = () => {
+        bytesInMemory -= size;
+        size = 0;
+      };
+      const refuse = (error: unknown) => {
+        request.off("data", onData).off("end", onEnd).off("error", refuse).off("close", onClose);
+        release();
+        reject(error);
+      };
+      const onData = (chunk: Buffer) => {
         size += chunk.length;
         bytesInMemory += chunk.length;
-        if (size > bodyBytesMax) throw tooLarge(bodyBytesMax);
-        if (bytesInMemory > bodyBytesInMemoryMax) throw new AppError("SERVICE_UNAVAILABLE", "the server is full");
         chunks.push(chunk);
+        if (size > bodyBytesMax) refuse(tooLarge(bodyBytesMax));
+        else if (bytesInMemory > bodyBytesInMemoryMax)
+          refuse(new AppError("SERVICE_UNAVAILABLE", "the server is full"));
+      };
+      const onEnd = () => {
+        request.off("close", onClose);
+        resolve({ body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size), release });
+      };
+      const onClose = () => refuse(new SenderGoneError());
+      if (Number(request.headers["content-length"] ?? 0) > bodyBytesMax) {
+        reject(tooLarge(bodyBytesMax));
+        return;
       }
-    } catch (error) {
-      release();
-      throw error;
-    }
-    return { body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks), release };
+      request.on("data", onData).on("end", onEnd).on("error", refuse).on("close", onClose);
+    });
   }
 
-  async function receive(request: EdgeRequest, response: EdgeResponse, webhookId: string): Promise<void> {
+  async function receive(exchange: Exchange, webhookId: string): Promise<void> {
+    const { request } = exchange;
     let release = () => {};
     try {
       if (!isUuid(webhookId)) throw noSuchWebhook();
       const read = await readBody(request);
       release = read.release;
-      const headers = headerList(request.rawHeaders);
       const receipt = await receiver.receive({
         webhookId,
         request: { header: headerLookup(request), body: read.body, method: "POST", url: undefined },
-        headers,
+        headers: headerList(request.rawHeaders),
         contentType: request.headers["content-type"] ?? null,
         synthetic: false,
       });
-      sendJson(response, 200, { received: true, eventId: receipt.eventId, duplicate: receipt.duplicate });
+      sendJson(exchange, 200, { received: true, eventId: receipt.eventId, duplicate: receipt.duplicate });
     } catch (error) {
-      answerError(request, response, error);
+      answerError(exchange, error);
     } finally {
       release();
     }
   }
 
-  function answerError(request: EdgeRequest, response: EdgeResponse, error: unknown): void {
+  function answerError(exchange: Exchange, error: unknown): void {
     // A sender that went away in the middle of its body gets no answer and is no fault of ours.
-    if (!(error instanceof AppError) && (request.destroyed || request.errored)) return;
+    if (error instanceof SenderGoneError || (!(error instanceof AppError) && exchange.request.errored)) return;
     const rest = toRestError(error);
     if (rest.status >= 500)
       logger.error({ err: error instanceof AppError ? (error.cause ?? error) : error }, "a receive failed");
-    const unread = !request.readableEnded && request.httpVersionMajor === 1;
-    sendError(response, rest, unread ? { connection: "close" } : {});
+    sendError(exchange, rest);
   }
 
-  return (request: EdgeRequest, response: EdgeResponse, path: string): void => {
-    if (request.method !== "POST") {
-      sendMethodNotAllowed(response, "POST");
-      return;
-    }
-    void receive(request, response, path.slice(RECEIVE_PATH.length));
+  return (exchange: Exchange, path: string): void => {
+    if (exchange.request.method !== "POST") sendMethodNotAllowed(exchange, "POST");
+    else void receive(exchange, path.slice(RECEIVE_PATH.length));
   };
 }
+
+/** The connection ended before the body did. */
+class SenderGoneError extends Error {}
 
 const tooLarge = (max: number) => new AppError("PAYLOAD_TOO_LARGE", `the body is larger than ${max} bytes`);
 
@@ -102,7 +111,7 @@ function headerList(raw: readonly string[]): HeaderList {
   return headers;
 }
 
-function headerLookup(request: EdgeRequest): (name: string) => string | undefined {
+function headerLookup(request: HttpRequest): (name: string) => string | undefined {
   return (name) => {
     const value = request.headers[name];
     return Array.isArray(value) ? value.join(", ") : value;

@@ -1,7 +1,7 @@
 /** The origin under which a caller reached us, for the URLs that we hand out. */
 import type { BlockList } from "node:net";
 import { isIP } from "node:net";
-import type { EdgeRequest } from "./exchange.ts";
+import type { HttpRequest } from "./exchange.ts";
 
 const HOST = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
@@ -14,7 +14,7 @@ export interface OriginOptions {
   readonly fallback: () => string;
 }
 
-export function requestOrigin(request: EdgeRequest, options: OriginOptions): string {
+export function requestOrigin(request: HttpRequest, options: OriginOptions): string {
   if (options.publicUrl) return options.publicUrl;
   const trusted = isTrusted(request.socket.remoteAddress, options.trustedProxies);
   const forwarded = (name: string) => (trusted ? lastOf(request.headers[name]) : undefined);
@@ -29,7 +29,7 @@ function lastOf(value: string | string[] | undefined): string | undefined {
   return text?.split(",").at(-1)?.trim() || undefined;
 }
 
-function authorityOf(request: EdgeRequest): string | undefined {
+function authorityOf(request: HttpRequest): string | undefined {
   return "authority" in request ? request.authority : undefined;
 }
 

@@ -11,9 +11,9 @@ import { HTTP_STATUS, restError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { createTranscoder, TranscodeError } from "../transcode/transcoder.ts";
 import {
-  type EdgeRequest,
-  type EdgeResponse,
   type Exchange,
+  type HttpRequest,
+  type RequestHandler,
   sendError,
   sendJson,
   sendMethodNotAllowed,
@@ -38,14 +38,14 @@ export interface RouterOptions {
   readonly timeoutMsMax: number;
 }
 
-export function createRouter(options: RouterOptions): Exchange {
+export function createRouter(options: RouterOptions): RequestHandler {
   const { rpc, logger } = options;
   const origin = {
     publicUrl: options.publicUrl,
     trustedProxies: options.trustedProxies,
     fallback: options.fallbackOrigin,
   };
-  const contextValues = (request: EdgeRequest) =>
+  const contextValues = (request: HttpRequest) =>
     createContextValues()
       .set(originKey, requestOrigin(request, origin))
       .set(remoteAddressKey, request.socket.remoteAddress);
@@ -74,41 +74,45 @@ export function createRouter(options: RouterOptions): Exchange {
     readMaxBytes: options.apiBodyBytesMax,
     maxTimeoutMs: options.timeoutMsMax,
     contextValues,
-    fallback: (request, response) => sendNotFound(response as EdgeResponse, pathOf(request)),
+    fallback: (request, response) => sendNotFound({ request, response } as Exchange, pathOf(request as HttpRequest)),
   });
 
-  function route(request: EdgeRequest, response: EdgeResponse): void {
+  function route({ request, response }: Exchange): void {
     const path = pathOf(request);
-    if (path.startsWith(RECEIVE_PATH)) receive(request, response, path);
+    if (path.startsWith(RECEIVE_PATH)) receive({ request, response }, path);
     else if (path.startsWith("/api/")) void transcoder.handle(request, response);
-    else if (path === "/healthz" || path === "/readyz") health(request, response, path);
+    else if (path === "/healthz" || path === "/readyz") health({ request, response }, path);
     else connect(request, response);
   }
 
-  function health(request: EdgeRequest, response: EdgeResponse, path: string): void {
-    if (request.method !== "GET" && request.method !== "HEAD") sendMethodNotAllowed(response, "GET, HEAD");
-    else if (path === "/healthz") sendJson(response, 200, { status: "ok" });
-    else void answerReadiness(response);
+  function health(exchange: Exchange, path: string): void {
+    const { method } = exchange.request;
+    if (method !== "GET" && method !== "HEAD") sendMethodNotAllowed(exchange, "GET, HEAD");
+    else if (path === "/healthz") sendJson(exchange, 200, { status: "ok" });
+    else void answerReadiness(exchange);
   }
 
-  async function answerReadiness(response: EdgeResponse): Promise<void> {
+  async function answerReadiness(exchange: Exchange): Promise<void> {
     try {
       const checks = await options.readiness();
       const ready = Object.values(checks).every(Boolean);
-      sendJson(response, ready ? 200 : 503, { status: ready ? "ready" : "not ready", checks });
+      sendJson(exchange, ready ? 200 : 503, { status: ready ? "ready" : "not ready", checks });
     } catch (error) {
-      sendError(response, toRestError(error));
+      sendError(exchange, toRestError(error));
     }
   }
 
   return (request, response) => {
+    const exchange = { request, response };
+    // A connection that breaks is no fault: whoever reads or writes notices by itself.
+    request.on("error", () => {});
     response.on("error", () => {});
     try {
-      route(request, response);
+      route(exchange);
     } catch (error) {
       // The Connect adapter throws on a Host (or none) that makes no URL.
       logger.debug({ err: error }, "a request could not be routed");
-      sendError(response, restError("BAD_REQUEST", "the request's Host or path cannot be used"));
+      sendError(exchange, restError("BAD_REQUEST", "the request's Host or path cannot be used"));
     }
   };
 }
@@ -119,7 +123,7 @@ function encodeError(error: unknown) {
   return { ...rest, status: HTTP_STATUS[error.code], headers: { ...rest.headers, ...error.headers } };
 }
 
-function pathOf(request: EdgeRequest): string {
+function pathOf(request: HttpRequest): string {
   const url = request.url ?? "/";
   const query = url.indexOf("?");
   return query === -1 ? url : url.slice(0, query);

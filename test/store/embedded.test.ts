@@ -295,6 +295,8 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 describe("a path that is too long for a socket", () => {
   test("puts the socket into a short private directory, which nobody else may have made", async () => {
     const dataDir = join(await makeTestDirectory(), "x".repeat(60), "y".repeat(60));
+    await mkdir(dataDir, { recursive: true });
+    await copyDirectory(await makeStartedDirectory(), dataDir);
     const server = await start(dataDir);
     const { host } = server.connection;
     atCleanUp(() => rm(host, { recursive: true, force: true }));
@@ -334,12 +336,11 @@ describe.runIf(isLinuxRoot)("started as root", () => {
   });
 
   test("with data that its user can no longer reach: refused, not started empty", async () => {
-    const root = await makeTestDirectory();
-    const dataDir = join(root, "data");
-    await (await start(dataDir, { systemDir: join(root, "system") })).stop();
-    await chmod(root, 0o700);
-    await expect(start(dataDir, { systemDir: join(root, "system") })).rejects.toThrow(/cannot enter the directories/);
-    await expect(stat(join(root, "system"))).rejects.toMatchObject({ code: "ENOENT" });
+    const dataDir = await makeStartedDirectory();
+    const systemDir = join(await makeTestDirectory(), "system");
+    await chmod(dataDir, 0o700);
+    await expect(start(dataDir, { systemDir })).rejects.toThrow(/cannot enter the directories/);
+    await expect(stat(systemDir)).rejects.toMatchObject({ code: "ENOENT" });
   });
 
   test("with a system directory that others can write to: refused", async () => {
