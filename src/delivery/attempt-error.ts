@@ -1,4 +1,5 @@
 /** The closed list of reasons why an attempt did not succeed, and which error is which. Pure. */
+import { errors } from "undici";
 import { ConnectionLostError } from "./connection.ts";
 import { ConnectError } from "./connector.ts";
 import { ProtocolError } from "./exchange.ts";
@@ -30,6 +31,8 @@ export const ATTEMPT_ERROR_CODES = [
   "busy",
   /** The caller's signal gave the attempt up, as on shutdown. */
   "aborted",
+  /** The event has passed too many gateways; judged before an attempt, never by one. */
+  "too_many_hops",
   /** The worker died during the attempt; written by whoever takes the delivery over, never by an attempt itself. */
   "interrupted",
   /** The event has passed too many gateways already; nothing was sent. */
@@ -55,7 +58,6 @@ export class AttemptAbortedError extends Error {
 
 const CONNECT_MESSAGES: Readonly<Record<string, string>> = {
   ECONNREFUSED: "The destination refused the connection.",
-  ECONNRESET: "The destination reset the connection while it was being made.",
   EHOSTUNREACH: "The destination cannot be reached from here.",
   ENETUNREACH: "The destination cannot be reached from here.",
   ETIMEDOUT: "The destination did not answer the connection.",
@@ -74,19 +76,14 @@ const TLS_MESSAGES: Readonly<Record<string, string>> = {
 const RESET_MESSAGE = "The destination closed the connection before the response was complete.";
 const PROTOCOL_MESSAGE = "The destination's answer is not valid HTTP/1.1.";
 
-/** What undici and Node call the ways in which a peer ends a connection early. */
-const RESET_CODES = new Set([
-  "ECONNRESET",
-  "EPIPE",
-  "ECONNABORTED",
-  "UND_ERR_SOCKET",
-  // The end of the stream in the middle of a body, by its declared length and by its chunks.
-  "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
-  "HPE_INVALID_EOF_STATE",
-]);
+/** llhttp's words for the end of the stream in the middle of a message; undici passes on no code of its. */
+const PARSER_END_OF_STREAM = "Invalid EOF state";
 
-/** The failure that an error of the exchange, the connection or the client stands for. */
-export function failureOf(error: unknown): AttemptFailure {
+/**
+ * The failure that an error of the exchange, the connection or the client stands for. `hasStatus`: the response's
+ * headers had arrived whole.
+ */
+export function failureOf(error: unknown, hasStatus = false): AttemptFailure {
   if (error instanceof DeadlineError) return { code: "timeout", message: error.message };
   if (error instanceof AttemptAbortedError) return { code: "aborted", message: "The attempt was given up." };
   if (error instanceof ClientBusyError) {
@@ -96,13 +93,15 @@ export function failureOf(error: unknown): AttemptFailure {
   if (error instanceof ProtocolError) {
     return { code: "protocol", message: "The destination sent too many interim responses." };
   }
-  // undici takes an answer that nothing asked for as the end of the connection.
-  if (error instanceof ConnectionLostError) return failureOf(error.cause ?? { code: "UND_ERR_SOCKET" });
-  return transportFailure(error);
+  // The connection ended before the request: why it ended says more.
+  if (error instanceof ConnectionLostError) return transportFailure(error.cause, false);
+  return transportFailure(error, hasStatus);
 }
 
 function connectFailure(error: ConnectError): AttemptFailure {
   const code = codeOf(error.cause);
+  // A peer that accepts and resets at once is seen before or after the connection counts as made: one code for both.
+  if (error.stage === "connect" && code === "ECONNRESET") return { code: "reset", message: RESET_MESSAGE };
   switch (error.stage) {
     case "blocked_address":
       return { code: "blocked_address", message: "The destination has an address that deliveries may not reach." };
@@ -115,22 +114,26 @@ function connectFailure(error: ConnectError): AttemptFailure {
   }
 }
 
-function transportFailure(error: unknown): AttemptFailure {
-  const code = codeOf(error);
-  const message = error instanceof Error ? error.message : "";
-  if (code === "UND_ERR_HEADERS_OVERFLOW") {
+function transportFailure(error: unknown, hasStatus: boolean): AttemptFailure {
+  if (error instanceof errors.HeadersOverflowError) {
     return { code: "protocol", message: "The destination's response headers are too large." };
   }
-  if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") {
+  if (error instanceof errors.InvalidArgumentError || error instanceof errors.NotSupportedError) {
     return { code: "invalid_request", message: "The request has a header that cannot be sent." };
   }
-  if (code === "UND_ERR_SOCKET" && message.startsWith("bad ")) return { code: "protocol", message: PROTOCOL_MESSAGE };
-  if (RESET_CODES.has(code)) return { code: "reset", message: RESET_MESSAGE };
-  if (code.startsWith("HPE_")) return { code: "protocol", message: PROTOCOL_MESSAGE };
-  if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_")) {
+  if (isMalformed(error, hasStatus)) return { code: "protocol", message: PROTOCOL_MESSAGE };
+  if (/^ERR_(SSL|TLS)_/.test(codeOf(error))) {
     return { code: "tls", message: "The TLS connection to the destination broke." };
   }
   return { code: "reset", message: RESET_MESSAGE };
+}
+
+function isMalformed(error: unknown, hasStatus: boolean): boolean {
+  if (error instanceof errors.HTTPParserError) return !error.message.includes(PARSER_END_OF_STREAM);
+  // Within a body: its end came before its length. Within headers: their lengths contradict each other.
+  if (error instanceof errors.ResponseContentLengthMismatchError) return !hasStatus;
+  // "bad response" and "bad upgrade", unlike "other side closed".
+  return error instanceof errors.SocketError && error.message.startsWith("bad ");
 }
 
 /** An error's code; of several attempted addresses, the first's. */

@@ -136,7 +136,7 @@ function judge(response: Exchange): AttemptFailure | null {
     const note = statusCode >= 300 && statusCode <= 399 ? " Redirects are not followed." : "";
     return { code: "http_status", message: `The destination answered with status ${statusCode}.${note}` };
   }
-  return error === null ? null : failureOf(error);
+  return error === null ? null : failureOf(error, statusCode !== null);
 }
 
 function notTried(failure: AttemptFailure): Tried {

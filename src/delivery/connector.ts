@@ -70,7 +70,7 @@ export function openConnection(
   const fail = (error: unknown) => {
     if (settled) return;
     settled = true;
-    callback(new ConnectError(stageOf(error, connected), error), null);
+    callback(new ConnectError(stageOf(error, target.secure && (connected || isReset(error))), error), null);
   };
   socket.on("error", fail);
   socket.once("close", () => fail(new Error("closed before it was ready")));
@@ -78,7 +78,8 @@ export function openConnection(
     connected = true;
     // The socket was handed judged addresses only: this holds even if a runtime changes how it uses them.
     const peer = socket.remoteAddress;
-    if (peer === undefined || !isAllowedAddress(peer, port, guard.policy)) socket.destroy(new BlockedAddressError());
+    if (peer === undefined) socket.destroy(Object.assign(new Error("the peer is gone"), { code: "ECONNRESET" }));
+    else if (!isAllowedAddress(peer, port, guard.policy)) socket.destroy(new BlockedAddressError());
   });
   socket.once(target.secure ? "secureConnect" : "connect", () => {
     if (settled || socket.destroyed) return;
@@ -111,8 +112,13 @@ function startSocket(target: ConnectTarget, guard: ConnectGuard): Socket {
   });
 }
 
-function stageOf(error: unknown, connected: boolean): ConnectStage {
+function stageOf(error: unknown, inHandshake: boolean): ConnectStage {
   if (error instanceof BlockedAddressError) return "blocked_address";
   if (error instanceof ResolveError) return "dns";
-  return connected ? "tls" : "connect";
+  return inHandshake ? "tls" : "connect";
+}
+
+/** A reset at once after the peer accepted may be seen before the connection counts as made; it is no refusal. */
+function isReset(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ECONNRESET";
 }

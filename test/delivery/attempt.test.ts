@@ -1,10 +1,10 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type AttemptInput, type AttemptResult, performAttempt } from "../../src/delivery/attempt.ts";
 import type { AttemptErrorCode } from "../../src/delivery/attempt-error.ts";
 import { INFORMATIONAL_RESPONSES_MAX } from "../../src/delivery/exchange.ts";
 import { HttpClient, type HttpClientOptions } from "../../src/delivery/http-client.ts";
-import type { Resolver } from "../../src/security/ssrf.ts";
+import { guardedLookup, type Resolver } from "../../src/security/ssrf.ts";
 import { policyOf } from "../security/destination-policies.ts";
 import { type Behaviour, type CountingServer, listen, localhostCertificate } from "./misbehaving-servers.ts";
 
@@ -250,13 +250,6 @@ const FAILURES: readonly (readonly [string, Behaviour, AttemptErrorCode, number 
   ["speaks another protocol", { onRequest: (socket) => socket.write("-ERR unknown\r\n") }, "protocol", null, ""],
   ["greets first like a mail server", { onConnection: (s) => s.write("220 mail ready\r\n") }, "protocol", null, ""],
   [
-    "answers before it is asked",
-    { onConnection: (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") },
-    "protocol",
-    null,
-    "",
-  ],
-  [
     "answers in HTTP/2",
     { onRequest: (s) => s.write(Buffer.from("00000604000000000000", "hex")) },
     "protocol",
@@ -350,14 +343,23 @@ const HANGS: readonly (readonly [string, Behaviour, AttemptErrorCode, number | n
 ];
 
 describe("the deadline", () => {
-  test.each(HANGS)("ends a server that %s", async (_what, behaviour, errorCode, statusCode) => {
-    const server = await serverOf(behaviour);
-    const result = await attempt(urlOf(server), { timeoutMs: 300 });
-    expect([result.errorCode, result.statusCode]).toEqual([errorCode, statusCode]);
-    if (errorCode === "timeout") expect(result.errorMessage).toBe("The exchange was not complete within 300 ms.");
-    expect(result.durationMs).toBeGreaterThanOrEqual(295);
-    expect(client.stats.open).toBe(0);
-    await server.allClosed();
+  test("ends every way of hanging", async () => {
+    const hang = async ([what, behaviour]: (typeof HANGS)[number]) => {
+      const server = await serverOf(behaviour);
+      const result = await attempt(urlOf(server), { timeoutMs: 1_000 });
+      await server.allClosed();
+      return { what, result };
+    };
+    const ended = await Promise.all(HANGS.map(hang));
+    expect(ended.map(({ what, result }) => [what, result.errorCode, result.statusCode])).toEqual(
+      HANGS.map(([what, , errorCode, statusCode]) => [what, errorCode, statusCode]),
+    );
+    for (const { result } of ended) {
+      expect(result.durationMs).toBeGreaterThanOrEqual(990);
+      if (result.errorCode !== "timeout") continue;
+      expect(result.errorMessage).toBe("The exchange was not complete within 1000 ms.");
+    }
+    expect(client.stats).toEqual({ open: 0, idle: 0, waiting: 0 });
   });
 
   test("ends a server that dribbles headers and body", async () => {
@@ -378,9 +380,13 @@ describe("the deadline", () => {
   });
 
   test("ends a server that does not read", async () => {
-    const server = await serverOf({ onConnection: (socket) => socket.pause() });
+    const paused: Socket[] = [];
+    const server = await serverOf({ onConnection: (socket) => paused.push(socket.pause()) });
     const result = await attempt(urlOf(server), { timeoutMs: 300, body: Buffer.alloc(32 * 1024 * 1024) });
     expect([result.errorCode, result.statusCode, server.requests.length]).toEqual(["timeout", null, 0]);
+    // Only a server that reads again sees that the connection is gone.
+    for (const socket of paused) socket.resume();
+    await server.allClosed();
   });
 
   test("ends a TLS server that says nothing", async () => {
@@ -490,16 +496,18 @@ describe("the guard", () => {
   test("a name that turns private on the second look-up reaches nobody", async () => {
     const inner = await serverOf(reply("200 OK\r\ncontent-length: 0"));
     let lookups = 0;
-    // 192.0.2.0/24 is never routed, and is opened here to stand for a public address.
     const rebinding: Resolver = (_hostname, _options, callback) => {
       lookups += 1;
-      callback(null, [{ address: lookups === 1 ? "192.0.2.1" : "127.0.0.1", family: 4 }]);
+      callback(null, [{ address: lookups === 1 ? "1.1.1.1" : "127.0.0.1", family: 4 }]);
     };
-    const guarded = clientOf({ policy: policyOf(["192.0.2.0/24"]), resolver: rebinding });
-    const url = `http://rebinding.example.com:${inner.port}/`;
-    const first = await attempt(url, { timeoutMs: 100 }, guarded);
-    expect(["timeout", "connect"]).toContain(first.errorCode);
-    const second = await attempt(url, {}, guarded);
+    const closedPolicy = policyOf();
+    const first = await new Promise((resolve) => {
+      const lookup = guardedLookup(closedPolicy, inner.port, rebinding);
+      lookup("rebinding.example.com", { all: true }, (error, addresses) => resolve(error ?? addresses));
+    });
+    expect(first).toEqual([{ address: "1.1.1.1", family: 4 }]);
+    const guarded = clientOf({ policy: closedPolicy, resolver: rebinding });
+    const second = await attempt(`http://rebinding.example.com:${inner.port}/`, {}, guarded);
     expect(second).toMatchObject({
       errorCode: "blocked_address",
       errorMessage: "The destination has an address that deliveries may not reach.",
@@ -513,10 +521,10 @@ describe("the guard", () => {
     const resolver: Resolver = (_hostname, _options, callback) =>
       callback(null, [
         { address: "127.0.0.1", family: 4 },
-        { address: "192.0.2.1", family: 4 },
+        { address: "1.1.1.1", family: 4 },
       ]);
     for (const scheme of ["http", "https"]) {
-      const guarded = clientOf({ policy: policyOf(["192.0.2.0/24"]), resolver });
+      const guarded = clientOf({ policy: policyOf(), resolver });
       const result = await attempt(`${scheme}://mixed.example.com:${inner.port}/`, {}, guarded);
       expect(result.errorCode).toBe("blocked_address");
     }
@@ -682,7 +690,7 @@ describe("bounds of the client", () => {
     const other = await serverOf(reply("204 X"));
     const narrow = clientOf({ limits: { connectionsMax: 1 } });
     const arrived = arrival();
-    const hanging = attempt(urlOf(server), { timeoutMs: 300 }, narrow);
+    const hanging = attempt(urlOf(server), { timeoutMs: 1_000 }, narrow);
     await arrived;
     const waiting = await attempt(urlOf(other), {}, narrow);
     expect([(await hanging).errorCode, waiting.statusCode, answers.length]).toEqual(["timeout", 204, 1]);

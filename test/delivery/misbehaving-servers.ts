@@ -25,8 +25,8 @@ export interface CountingServer {
 
 /** What a server does with a connection, and with the n-th request on it (from 1). */
 export interface Behaviour {
-  readonly onConnection?: (socket: Socket) => void;
-  readonly onRequest?: (socket: Socket, count: number) => void;
+  readonly onConnection?: (socket: Socket) => unknown;
+  readonly onRequest?: (socket: Socket, count: number) => unknown;
 }
 
 /** Listens on a free port of 127.0.0.1, with the fixture's certificate where `secure`. */
