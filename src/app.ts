@@ -101,7 +101,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
   let port = config.port;
   const policy = createDestinationPolicy({
     allowedPrivateCidrs: config.allowedPrivateCidrs,
-    forbiddenEndpoints: () => [{ address: config.host, port }, ...(store.endpoint ? [store.endpoint] : [])],
+    forbiddenEndpoints: () => [{ address: config.host, port }, ...store.endpoints],
   });
   const onUnusable = (webhook: string, err: unknown) =>
     logger.error({ webhook, err }, "a stored secret cannot be used");
@@ -178,15 +178,21 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     timeoutMsMax: LIMITS.timeoutMsMax,
   });
   const listener = new Listener(handle, LIMITS);
-  const bootstrapKey = await bootstrap({ pool, apiKeys, production: config.production, key: config.bootstrapApiKey });
   port = await listenOrExplain(listener, config);
+  // Only now: a key made by a start that then fails would be shown to nobody.
+  const bootstrapping = bootstrap({ pool, apiKeys, production: config.production, key: config.bootstrapApiKey });
+  const bootstrapKey = await bootstrapping.catch(async (error: unknown) => {
+    await listener.close(0);
+    throw error;
+  });
   worker.start();
   maintenance.start();
 
   const stopAll = async () => {
+    const untilMs = performance.now() + config.shutdownGraceMs;
     await listener.close(config.shutdownGraceMs);
     await recorder.drain();
-    await worker.stop(config.shutdownGraceMs);
+    await worker.stop(Math.max(untilMs - performance.now(), 0));
     await maintenance.stop();
     await client.close();
     await store.close();

@@ -90,16 +90,16 @@ export class ApiKeys {
     return apiKey;
   }
 
-  /** Revokes a key, at once. CONFLICT if it is the caller's own and the organization's last. */
+  /** Revokes a key, at once. CONFLICT if it is the organization's last: two that revoke each other leave one. */
   async revoke(caller: Caller, id: string): Promise<void> {
     await transaction(this.#pool, async (client) => {
       const { rows } = await client.query<{ id: string }>(
         `select id from api_keys where organization_id = $1 and revoked_at is null
-          and (expires_at is null or expires_at > to_timestamp($2 / 1000.0)) for update`,
+          and (expires_at is null or expires_at > to_timestamp($2 / 1000.0)) order by id for update`,
         [caller.organizationId, this.#clock.now()],
       );
-      if (rows.length === 1 && rows[0]?.id === id && id === caller.apiKeyId) {
-        throw new AppError("CONFLICT", "the last API key of an organization cannot revoke itself; mint another first");
+      if (rows.length === 1 && rows[0]?.id === id.toLowerCase()) {
+        throw new AppError("CONFLICT", "the last API key of an organization cannot be revoked; mint another first");
       }
       const { rowCount } = await client.query(
         `update api_keys set revoked_at = to_timestamp($3 / 1000.0)

@@ -15,6 +15,8 @@ export interface Page<Item> {
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Times as cursors write them. Looser forms could name a time that PostgreSQL does not have. */
+const ISO_TIME = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /** One page of an entity, newest first: by createdAt and id where `byCreation`, otherwise by id (a UUIDv7). */
 export async function findPage<Entity extends { id: string }>(
@@ -45,10 +47,14 @@ function checkCursor(cursor: string, byCreation: boolean): string {
     const parts = Cursor.decode(cursor);
     const id = parts.at(-1);
     const shape = Array.isArray(parts) && parts.length === (byCreation ? 2 : 1);
-    const dated = !byCreation || (typeof parts[0] === "string" && !Number.isNaN(Date.parse(parts[0])));
+    const dated = !byCreation || isTime(parts[0]);
     if (shape && dated && typeof id === "string" && UUID.test(id)) return cursor;
   } catch {
     // Falls through to the refusal.
   }
   throw invalidField("cursor", "cursor", "must be the nextCursor of the page before");
+}
+
+function isTime(part: unknown): boolean {
+  return typeof part === "string" && ISO_TIME.test(part) && !Number.isNaN(Date.parse(part));
 }

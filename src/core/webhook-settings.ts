@@ -55,7 +55,9 @@ export function resolveUrl(url: string | null, webhookId: string, check: UrlChec
 
 function isOwnReceiveUrl(text: string, webhookId: string): boolean {
   const url = URL.parse(text);
-  return url !== null && url.pathname === `${RECEIVE_PATH}${webhookId}`;
+  if (!url?.pathname.startsWith(RECEIVE_PATH)) return false;
+  // Receiving takes the id in either case.
+  return url.pathname.slice(RECEIVE_PATH.length).toLowerCase() === webhookId;
 }
 
 /** Names are trimmed; null or blank is refused. */

@@ -53,6 +53,7 @@ export class DeliveryWorker implements Handover {
   readonly #options: WorkerOptions;
   readonly #slots: Slots;
   readonly #completions: GroupCommit<CompletedAttempt, boolean>;
+  /** By lease token: a worker may take a delivery over from itself. */
   readonly #runs = new Map<string, Run>();
   readonly #reserved = new Set<string>();
   readonly #alarm = new Alarm();
@@ -120,10 +121,10 @@ export class DeliveryWorker implements Handover {
     const ended = runDelivery(job, this.#contextOf(abort.signal))
       .catch((error) => this.#options.logger.error({ delivery: job.deliveryId, err: error }, "a delivery run failed"))
       .finally(() => {
-        this.#runs.delete(job.deliveryId);
+        this.#runs.delete(job.leaseToken);
         if (this.#backlog) this.#alarm.ring();
       });
-    this.#runs.set(job.deliveryId, { job, abort, ended });
+    this.#runs.set(job.leaseToken, { job, abort, ended });
   }
 
   #contextOf(signal: AbortSignal): RunContext {
@@ -189,7 +190,7 @@ export class DeliveryWorker implements Handover {
     if (jobs.length === 0) return;
     try {
       const held = await extendLeases(this.#options.pool, jobs, this.#options.leaseMs);
-      for (const job of jobs) if (!held.has(job.deliveryId)) this.#abandon(job);
+      for (const job of jobs) if (!held.has(job.leaseToken)) this.#abandon(job);
     } catch (error) {
       this.#options.logger.warn({ err: error }, "leases could not be extended");
     }
@@ -197,8 +198,7 @@ export class DeliveryWorker implements Handover {
 
   /** Another worker has the delivery, or it is gone: whatever this run still does would not count. */
   #abandon(job: RunJob): void {
-    const run = this.#runs.get(job.deliveryId);
-    if (run?.job === job) run.abort.abort();
+    this.#runs.get(job.leaseToken)?.abort.abort();
   }
 
   /** Stops claiming, lets attempts under way end for up to `graceMs`, gives leases back. May be called twice. */

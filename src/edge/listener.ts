@@ -3,7 +3,7 @@
  * first bytes are compared with the HTTP/2 preface (RFC 9113 §3.4), put back, and the socket goes to the server that
  * speaks its protocol.
  */
-import { createServer as createHttp1Server, type Server } from "node:http";
+import { createServer as createHttp1Server, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { RequestHandler } from "./exchange.ts";
@@ -27,7 +27,11 @@ export class Listener {
   readonly #http1: Server;
   readonly #http2: Http2Server;
   readonly #sockets = new Set<Socket>();
+  /** Connections that have not said which protocol they speak. */
+  readonly #silent = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** HTTP/1 answers under way. */
+  readonly #answers = new Set<ServerResponse>();
   readonly #limits: ListenerLimits;
 
   constructor(handle: RequestHandler, limits: ListenerLimits) {
@@ -40,7 +44,10 @@ export class Listener {
         keepAliveTimeout: limits.keepAliveTimeoutMs,
         noDelay: true,
       },
-      handle,
+      (request, response) => {
+        this.#follow(response);
+        handle(request, response);
+      },
     );
     this.#http1.maxConnections = limits.connectionsMax;
     this.#http2 = createHttp2Server(
@@ -77,12 +84,26 @@ export class Listener {
   async close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#http1.close(() => resolve()));
     this.#http1.closeIdleConnections();
+    for (const socket of this.#silent) socket.destroy();
+    for (const response of this.#answers) this.#makeLast(response);
     for (const session of this.#sessions) session.close();
     const grace = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
     }, graceMs);
     await closed;
     clearTimeout(grace);
+  }
+
+  #follow(response: ServerResponse): void {
+    this.#answers.add(response);
+    response.once("close", () => this.#answers.delete(response));
+    if (!this.#http1.listening) this.#makeLast(response);
+  }
+
+  /** Ends the connection with this answer: a client that goes on asking would hold a close up for all of its grace. */
+  #makeLast(response: ServerResponse): void {
+    if (response.headersSent) response.once("close", () => this.#http1.closeIdleConnections());
+    else response.shouldKeepAlive = false;
   }
 
   #takeOverConnections(): void {
@@ -101,6 +122,7 @@ export class Listener {
   /** Reads until the protocol is known, then puts the bytes back. A socket that stays silent is closed. */
   #sniff(socket: Socket, hand: (isHttp2: boolean) => void): void {
     let seen: Buffer = Buffer.alloc(0);
+    this.#silent.add(socket);
     const ignore = () => socket.destroy();
     const timer = setTimeout(() => socket.destroy(), this.#limits.prefaceTimeoutMs);
     const onReadable = () => {
@@ -111,6 +133,7 @@ export class Listener {
       const matches = seen.subarray(0, length).equals(PREFACE.subarray(0, length));
       if (matches && length < PREFACE.length) return;
       clearTimeout(timer);
+      this.#silent.delete(socket);
       socket.off("readable", onReadable);
       socket.off("error", ignore);
       socket.unshift(seen);
@@ -118,6 +141,9 @@ export class Listener {
     };
     socket.on("readable", onReadable);
     socket.on("error", ignore);
-    socket.once("close", () => clearTimeout(timer));
+    socket.once("close", () => {
+      clearTimeout(timer);
+      this.#silent.delete(socket);
+    });
   }
 }

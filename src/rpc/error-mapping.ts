@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AppError, type FieldViolation, type Reason } from "../errors.ts";
+import { isOutage, unavailable } from "../store/batch-errors.ts";
 
 /** Codes of REST errors: our reasons, and those that only HTTP has. */
 export type RestCode = Reason | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE";
@@ -62,10 +63,11 @@ const DOMAIN = "webhooks.alumia";
 
 /**
  * The error as RPC clients see it: an AppError with its details (google.rpc.BadRequest, ErrorInfo), a ConnectError
- * as it is, anything else as a bare "internal error". The cause stays on `cause`, which is never sent.
+ * as it is, an outage of the store as SERVICE_UNAVAILABLE, anything else as a bare "internal error". The cause stays on `cause`, which is never sent.
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
+  if (isOutage(error)) return toConnectError(unavailable(error));
   if (!(error instanceof AppError)) {
     return new ConnectError("internal error", Code.Internal, undefined, undefined, error);
   }

@@ -94,11 +94,11 @@ function toAppError(found: readonly Violation[], method: DescMethod): AppError {
   return new AppError("BAD_REQUEST", message, { violations });
 }
 
-/** Fields are named as in JSON; the field that is the whole REST body is left out of the path. */
+/** Fields are named as in JSON; the field that is the whole REST body is left out of the paths of what is in it. */
 function toFieldViolation(violation: Violation, body: string): FieldViolation {
   let field = "";
   for (const [index, part] of violation.field.entries()) {
-    if (index === 0 && part.kind === "field" && part.name === body) continue;
+    if (index === 0 && violation.field.length > 1 && part.kind === "field" && part.name === body) continue;
     if (part.kind === "field") field += `${field ? "." : ""}${part.jsonName}`;
     else if (part.kind === "list_sub") field += `[${part.index}]`;
     else if (part.kind === "map_sub") field += `[${JSON.stringify(part.key)}]`;

@@ -1,4 +1,4 @@
-/** What to do when PostgreSQL refuses a batch. */
+/** What PostgreSQL's refusals mean, and what to do when it refuses a batch. */
 import { AppError } from "../errors.ts";
 
 const codeOf = (error: unknown): string => {
@@ -11,6 +11,23 @@ export const isTransient = (error: unknown): boolean => codeOf(error) === "40P01
 
 /** Class 22 (and 54000, a row too large): one row's data is at fault, not the store. */
 export const isDataError = (error: unknown): boolean => codeOf(error).startsWith("22") || codeOf(error) === "54000";
+
+/** Failures of the socket, and those that `pg` tells by message alone. */
+const SOCKET_CODES =
+  /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT)$/;
+const LOST_CONNECTION = /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered)/;
+
+/**
+ * Whether the store cannot be reached or cannot work now: no connection, a session that it ended (FATAL), or classes
+ * 08 (connection), 53 (resources, such as a full disk) and 57 (operator, such as a shutdown).
+ */
+export function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = codeOf(error);
+  const ended = "severity" in error && (error.severity === "FATAL" || error.severity === "PANIC");
+  if (ended || /^(08|53|57)/.test(code) || SOCKET_CODES.test(code)) return true;
+  return code === "" && LOST_CONNECTION.test(error.message);
+}
 
 /** The store could not do it now. The cause is for the log. */
 export const unavailable = (cause: unknown): AppError =>

@@ -1,10 +1,14 @@
 /** Opens PostgreSQL, the embedded one or DATABASE_URL's, brings its schema up to date, and closes it again. */
+import { lookup } from "node:dns/promises";
 import type { Pool } from "pg";
 import type { Logger } from "../observe/logger.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/embedded-postgres.ts";
 import { migrate, schemaIsCurrent } from "./migrate.ts";
 import { createOrm, type Orm } from "./orm.ts";
 import { createHotPool, type StoreConnection } from "./pool.ts";
+
+/** Where PostgreSQL listens unless its URL says otherwise. */
+const POSTGRES_PORT = 5432;
 
 export interface StoreOptions {
   /** A PostgreSQL URL; undefined for the embedded server. */
@@ -21,8 +25,8 @@ export interface StoreOptions {
 export interface Store {
   readonly pool: Pool;
   readonly orm: Orm;
-  /** Address and port of a database that is reached over TCP; deliveries must never go there. */
-  readonly endpoint: { readonly address: string; readonly port: number } | undefined;
+  /** Names and addresses of a database that is reached over TCP; deliveries must never go there. */
+  readonly endpoints: readonly { readonly address: string; readonly port: number }[];
   /** Whether the database answers and its schema is the one that this code needs. */
   check(): Promise<boolean>;
   /** May be called twice. */
@@ -62,7 +66,7 @@ async function connect(
   return {
     pool,
     orm,
-    endpoint: typeof target === "string" ? endpointOf(target) : undefined,
+    endpoints: typeof target === "string" ? await endpointsOf(target) : [],
     check: async () => await schemaIsCurrent((sql) => pool.query(sql)),
     close: () => {
       closed ??= close();
@@ -76,8 +80,13 @@ function requireConnection(embedded: EmbeddedPostgres | undefined): EmbeddedPost
   return embedded.connection;
 }
 
-function endpointOf(databaseUrl: string): Store["endpoint"] {
+async function endpointsOf(databaseUrl: string): Promise<Store["endpoints"]> {
   const url = URL.parse(databaseUrl);
-  if (!url?.hostname) return undefined;
-  return { address: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 5432) };
+  if (!url?.hostname) return [];
+  const name = url.hostname.replace(/^\[|\]$/g, "");
+  const resolved = await lookup(name, { all: true }).catch(() => []);
+  return [name, ...resolved.map(({ address }) => address)].map((address) => ({
+    address,
+    port: Number(url.port || POSTGRES_PORT),
+  }));
 }

@@ -1,6 +1,7 @@
 /**
- * Recording attempts: a batch of outcomes in one commit, each fenced by its lease. A row whose lease was lost changes
- * nothing; whoever took it over has already written the attempt down as interrupted.
+ * Recording attempts: a batch of outcomes in one commit, each fenced by its lease and its attempt. A row whose lease
+ * was lost changes nothing; whoever took it over has already written the attempt down as interrupted. Nor does one
+ * that is recorded already, submitted again because the answer to its commit was lost.
  */
 import type { Pool } from "pg";
 import type { HeaderList } from "../entities/event.ts";
@@ -46,6 +47,7 @@ with input as materialized (
 ), fenced as materialized (
   select i.*, now() + i.delay_ms * interval '1 millisecond' as next_at
   from delivery_queue q join input i on q.delivery_id = i.delivery_id and q.lease_token = i.lease_token
+    and q.attempts = i.number and q.started_at is not null
   order by q.delivery_id for update of q
 ), recorded as (
   insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, started_at,
@@ -83,8 +85,8 @@ with input as materialized (
 select n from fenced`;
 
 /**
- * Commits a batch of outcomes; resolves to whether each still held its lease. A quick retry keeps its lease for
- * `leaseMs` beyond its delay.
+ * Commits a batch of outcomes; resolves to whether each was recorded under its lease now. A quick retry keeps its
+ * lease for `leaseMs` beyond its delay.
  */
 export async function completeAttempts(
   pool: Pool,

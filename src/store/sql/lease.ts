@@ -16,16 +16,16 @@ const EXTEND = `
 update delivery_queue q set due_at = greatest(q.due_at, now() + $3 * interval '1 millisecond')
 from unnest($1::uuid[], $2::uuid[]) as l (delivery_id, lease_token)
 where q.delivery_id = l.delivery_id and q.lease_token = l.lease_token
-returning q.delivery_id`;
+returning q.lease_token`;
 
-/** Extends leases by `leaseMs` from now; resolves to the ids of the deliveries still held. */
+/** Extends leases by `leaseMs` from now; resolves to the tokens of those still held. */
 export async function extendLeases(pool: Pool, leases: readonly Lease[], leaseMs: number): Promise<Set<string>> {
-  const { rows } = await pool.query<{ delivery_id: string }>({
+  const { rows } = await pool.query<{ lease_token: string }>({
     name: "extend-leases",
     text: EXTEND,
     values: [...pairs(leases), leaseMs],
   });
-  return new Set(rows.map((row) => row.delivery_id));
+  return new Set(rows.map((row) => row.lease_token));
 }
 
 const BEGIN = `

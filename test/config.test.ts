@@ -1,0 +1,165 @@
+/** Environment variables → Config: defaults, every setting's forms, and the one line that a wrong value gets. */
+import { describe, expect, test } from "vitest";
+import { addressRanges, type Config, ConfigError, loadConfig } from "../src/config.ts";
+
+const KEY = Buffer.alloc(32, 7).toString("base64");
+const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");
+const API_KEY = `alm_live_${"0123456789abcdef".repeat(2)}`;
+const MINUTE_MS = 60_000;
+
+test("defaults", () => {
+  const config = loadConfig({});
+  expect(config).toEqual({
+    host: "127.0.0.1",
+    port: 8080,
+    publicUrl: undefined,
+    databaseUrl: undefined,
+    dataDir: expect.stringMatching(/[/\\]data$/),
+    masterKey: undefined,
+    masterKeysOld: [],
+    bootstrapApiKey: undefined,
+    production: true,
+    maxPayloadBytes: 5 * 1024 * 1024,
+    allowedPrivateCidrs: [],
+    trustedProxyCidrs: [],
+    deliveryScheduleMs: [
+      0,
+      5_000,
+      5 * MINUTE_MS,
+      30 * MINUTE_MS,
+      ...[2, 5, 10, 14, 20, 24].map((h) => h * 60 * MINUTE_MS),
+    ],
+    deliveryTimeoutMs: 15_000,
+    deliveryLeaseMs: 60_000,
+    deliveryConcurrency: 128,
+    dedupeWindowSeconds: 259_200,
+    shutdownGraceMs: 20_000,
+    logLevel: "info",
+  } satisfies Config);
+  expect(Object.isFrozen(config)).toBe(true);
+});
+
+test("dev opens loopback to deliveries, and only that", () => {
+  const config = loadConfig({ ALLOWED_PRIVATE_CIDRS: "10.0.0.0/8" }, { dev: true });
+  expect(config.production).toBe(false);
+  expect(config.allowedPrivateCidrs).toEqual(["10.0.0.0/8", "127.0.0.0/8", "::1/128"]);
+  expect({ ...config, production: true, allowedPrivateCidrs: [] }).toEqual(loadConfig({}));
+});
+
+const taken: [name: string, value: string, field: keyof Config, expected: unknown][] = [
+  ["HOST", "0.0.0.0", "host", "0.0.0.0"],
+  ["PORT", "0", "port", 0],
+  ["PORT", " 65535 ", "port", 65_535],
+  ["PORT", "", "port", 8080],
+  ["PUBLIC_URL", "https://hooks.example.com", "publicUrl", "https://hooks.example.com"],
+  ["PUBLIC_URL", "HTTPS://Hooks.Example.com:443/", "publicUrl", "https://hooks.example.com"],
+  ["PUBLIC_URL", "http://localhost:8080", "publicUrl", "http://localhost:8080"],
+  ["MASTER_KEY", KEY, "masterKey", Buffer.alloc(32, 7)],
+  ["MASTER_KEY", KEY.replace("=", ""), "masterKey", Buffer.alloc(32, 7)],
+  ["MASTER_KEYS_OLD", `${KEY}, ${OTHER_KEY},`, "masterKeysOld", [Buffer.alloc(32, 7), Buffer.alloc(32, 8)]],
+  ["BOOTSTRAP_API_KEY", API_KEY, "bootstrapApiKey", API_KEY],
+  ["MAX_PAYLOAD_BYTES", "1", "maxPayloadBytes", 1],
+  ["MAX_PAYLOAD_BYTES", "67108864", "maxPayloadBytes", 67_108_864],
+  [
+    "ALLOWED_PRIVATE_CIDRS",
+    "10.0.0.0/8, fd00::/8 ,192.168.1.1",
+    "allowedPrivateCidrs",
+    ["10.0.0.0/8", "fd00::/8", "192.168.1.1/32"],
+  ],
+  ["TRUSTED_PROXY_CIDRS", "::1", "trustedProxyCidrs", ["::1/128"]],
+  ["DELIVERY_SCHEDULE", "0s, 250ms,1h", "deliveryScheduleMs", [0, 250, 3_600_000]],
+  ["DELIVERY_TIMEOUT_MS", "100", "deliveryTimeoutMs", 100],
+  ["DELIVERY_LEASE_MS", "1000", "deliveryLeaseMs", 1_000],
+  ["DELIVERY_CONCURRENCY", "1", "deliveryConcurrency", 1],
+  ["DEDUPE_WINDOW_SECONDS", "1", "dedupeWindowSeconds", 1],
+  ["SHUTDOWN_GRACE_MS", "0", "shutdownGraceMs", 0],
+  ["LOG_LEVEL", "silent", "logLevel", "silent"],
+];
+
+test.each(taken)("%s=%j", (name, value, field, expected) => {
+  expect(loadConfig({ [name]: value })[field]).toEqual(expected);
+});
+
+describe("a wrong value is one line that names the variable and what it takes", () => {
+  const wholeNumber = (from: number, to: number) => `takes a whole number from ${from} to ${to}, not`;
+  const key = "takes base64 of exactly 32 bytes";
+  const origin = "takes an origin such as https://hooks.example.com, without a path, not";
+  const cidrs = "takes CIDR ranges separated by commas, such as 10.0.0.0/8, not";
+  const refused: [name: string, value: string, takes: string][] = [
+    ["PORT", "65536", wholeNumber(0, 65_535)],
+    ["PORT", "-1", wholeNumber(0, 65_535)],
+    ["PORT", "80.5", wholeNumber(0, 65_535)],
+    ["PORT", "0x50", wholeNumber(0, 65_535)],
+    ["PORT", "1e3", wholeNumber(0, 65_535)],
+    ["PORT", "http", wholeNumber(0, 65_535)],
+    ["MAX_PAYLOAD_BYTES", "0", wholeNumber(1, 67_108_864)],
+    ["MAX_PAYLOAD_BYTES", "5MiB", wholeNumber(1, 67_108_864)],
+    ["MAX_PAYLOAD_BYTES", "67108865", wholeNumber(1, 67_108_864)],
+    ["DELIVERY_TIMEOUT_MS", "99", wholeNumber(100, 120_000)],
+    ["DELIVERY_LEASE_MS", "999", wholeNumber(1_000, 3_600_000)],
+    ["DELIVERY_CONCURRENCY", "0", wholeNumber(1, 2_000)],
+    ["DEDUPE_WINDOW_SECONDS", "0", wholeNumber(1, 7_776_000)],
+    ["SHUTDOWN_GRACE_MS", "600001", wholeNumber(0, 600_000)],
+    ["PUBLIC_URL", "hooks.example.com", origin],
+    ["PUBLIC_URL", "ftp://hooks.example.com", origin],
+    ["PUBLIC_URL", "https://hooks.example.com/in", origin],
+    ["PUBLIC_URL", "https://hooks.example.com/?a", origin],
+    ["PUBLIC_URL", "https://user:password@hooks.example.com", origin],
+    ["DATABASE_URL", "mysql://localhost/x", "takes a PostgreSQL URL such as postgres://"],
+    ["DATABASE_URL", "localhost:5432", "takes a PostgreSQL URL such as postgres://"],
+    ["MASTER_KEY", "hunter2", key],
+    ["MASTER_KEY", Buffer.alloc(31).toString("base64"), key],
+    ["MASTER_KEY", Buffer.alloc(33).toString("base64"), key],
+    ["MASTER_KEY", `${KEY}${KEY}`, key],
+    ["MASTER_KEYS_OLD", `${KEY},hunter2`, key],
+    ["BOOTSTRAP_API_KEY", "hunter2", "takes alm_live_ or alm_test_ followed by 32 to 128 hexadecimal digits"],
+    [
+      "BOOTSTRAP_API_KEY",
+      API_KEY.slice(0, -1),
+      "takes alm_live_ or alm_test_ followed by 32 to 128 hexadecimal digits",
+    ],
+    ["BOOTSTRAP_API_KEY", API_KEY.replace("live", "prod"), "takes alm_live_ or alm_test_"],
+    ["ALLOWED_PRIVATE_CIDRS", "10.0.0.0/33", cidrs],
+    ["ALLOWED_PRIVATE_CIDRS", "10.0.0.0/", cidrs],
+    ["ALLOWED_PRIVATE_CIDRS", "10.0.0.0/8/8", cidrs],
+    ["ALLOWED_PRIVATE_CIDRS", "10.0.0.0/8 fd00::/8", cidrs],
+    ["TRUSTED_PROXY_CIDRS", "localhost", cidrs],
+    ["TRUSTED_PROXY_CIDRS", "::1/129", cidrs],
+    ["DELIVERY_SCHEDULE", "soon", "takes delays such as 0s,5s,5m,2h,1d"],
+    ["DELIVERY_SCHEDULE", "8d", "takes delays of at most 7d each"],
+    ["DELIVERY_SCHEDULE", Array(51).fill("1s").join(), "takes at most 50 delays, not 51"],
+    ["LOG_LEVEL", "loud", "takes one of fatal, error, warn, info, debug, trace, silent, not"],
+  ];
+
+  test.each(refused)("%s=%j", (name, value, takes) => {
+    const act = () => loadConfig({ [name]: value });
+    expect(act).toThrow(ConfigError);
+    expect(act).toThrow(`${name} ${takes}`);
+    expect(act).not.toThrow(/\n/);
+  });
+
+  test.each(["MASTER_KEY", "MASTER_KEYS_OLD", "BOOTSTRAP_API_KEY"])("%s is not quoted", (name) => {
+    expect(() => loadConfig({ [name]: "hunter2" })).not.toThrow(/hunter2/);
+  });
+
+  test("a password in DATABASE_URL is not quoted", () => {
+    expect(() => loadConfig({ DATABASE_URL: "mysql://user:hunter2@host/x" })).not.toThrow(/hunter2/);
+  });
+});
+
+test("DATABASE_URL needs a MASTER_KEY of its own: a generated one would differ between replicas", () => {
+  const url = "postgres://user:password@host:5432/database";
+  expect(() => loadConfig({ DATABASE_URL: url })).toThrow(/^MASTER_KEY is required with DATABASE_URL/);
+  const config = loadConfig({ DATABASE_URL: url, MASTER_KEY: KEY });
+  expect(config).toMatchObject({ databaseUrl: url, masterKey: Buffer.alloc(32, 7) });
+  expect(loadConfig({ DATABASE_URL: "postgresql://host/x", MASTER_KEY: KEY }).databaseUrl).toBe("postgresql://host/x");
+});
+
+test.each([
+  ["10.1.2.3", "ipv4", true],
+  ["11.0.0.1", "ipv4", false],
+  ["fd12::1", "ipv6", true],
+  ["fe80::1", "ipv6", false],
+] as const)("addressRanges: %s (%s) lies within: %s", (address, family, expected) => {
+  expect(addressRanges(["10.0.0.0/8", "fd00::/8"]).check(address, family)).toBe(expected);
+});

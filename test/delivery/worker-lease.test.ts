@@ -1,0 +1,169 @@
+/** The statements that claim, complete and give back, on a queue that no worker serves. */
+import { randomUUID } from "node:crypto";
+import { Pool } from "pg";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { claimDue } from "../../src/store/sql/claim.ts";
+import { type CompletedAttempt, completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
+import { beginAttempt, extendLeases, giveBackLeases } from "../../src/store/sql/lease.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+
+const LEASE_MS = 60_000;
+let database: TestDatabase;
+let pool: Pool;
+let organizationId: string;
+let webhookId: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = new Pool({ connectionString: database.url });
+});
+beforeEach(async () => {
+  [organizationId, webhookId] = [randomUUID(), randomUUID()];
+  await pool.query("delete from delivery_queue");
+  await pool.query("insert into organizations (id, name) values ($1, 'o')", [organizationId]);
+  await pool.query(
+    `insert into webhooks (id, organization_id, name, url, source, events, status, created_at, updated_at)
+     values ($1, $2, 'w', 'https://example.com/', 'custom', '{}', 'active', now(), now())`,
+    [webhookId, organizationId],
+  );
+  await pool.query("insert into webhook_counters (webhook_id, organization_id) values ($1, $2)", [
+    webhookId,
+    organizationId,
+  ]);
+});
+afterAll(async () => {
+  await pool?.end();
+  await database?.drop();
+});
+
+/** A delivery that is due now, with `attempts` behind it. */
+async function owe(attempts = 0): Promise<string> {
+  const id = randomUUID();
+  await pool.query(
+    `insert into deliveries (id, organization_id, webhook_id, destination_id, event_id, url, status, attempt_count,
+       created_at, updated_at)
+     values ($1, $2, $3, $3, $4, 'https://example.com/', 'pending', $5, now(), now())`,
+    [id, organizationId, webhookId, randomUUID(), attempts],
+  );
+  await pool.query(
+    `insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts,
+       step)
+     select id, organization_id, webhook_id, destination_id, event_id, now(), $2, $2 from deliveries where id = $1`,
+    [id, attempts],
+  );
+  return id;
+}
+
+function attemptOf(
+  held: { deliveryId: string; leaseToken: string; number: number },
+  next: NextState,
+): CompletedAttempt {
+  return {
+    ...{ deliveryId: held.deliveryId, leaseToken: held.leaseToken, number: held.number },
+    ...{ organizationId, webhookId, trigger: "scheduled", succeeded: next.kind === "succeeded" },
+    ...{ url: "https://example.com/", startedAtMs: Date.now(), durationMs: 5, statusCode: 200 },
+    ...{ errorCode: null, errorMessage: null, requestHeaders: [], responseHeaders: [], next },
+    ...{ responseBody: Buffer.from("ok"), responseTruncated: false, remoteAddress: null },
+  };
+}
+
+async function claimOne() {
+  const { claimed } = await claimDue(pool, 1, LEASE_MS);
+  if (!claimed[0]) throw new Error("nothing was claimed");
+  return claimed[0];
+}
+
+const rowsOf = async (table: "delivery_attempts" | "delivery_queue", deliveryId: string) =>
+  (await pool.query(`select * from ${table} where delivery_id = $1 order by 1`, [deliveryId])).rows;
+
+const endLease = async (deliveryId: string) =>
+  await pool.query("update delivery_queue set due_at = now() where delivery_id = $1", [deliveryId]);
+
+test("a claim takes no more than its limit, and what is leased is not claimed again", async () => {
+  for (let n = 0; n < 5; n++) await owe();
+  const [a, b, c] = await Promise.all([
+    claimDue(pool, 2, LEASE_MS),
+    claimDue(pool, 2, LEASE_MS),
+    claimDue(pool, 2, LEASE_MS),
+  ]);
+  const ids = [a, b, c].flatMap(({ claimed }) => claimed.map((job) => job.deliveryId));
+  expect(new Set(ids).size).toBe(ids.length);
+  expect([a, b, c].every(({ claimed }) => claimed.length <= 2)).toBe(true);
+  const { claimed: rest } = await claimDue(pool, 100, LEASE_MS);
+  expect(ids.length + rest.length).toBe(5);
+  expect((await claimDue(pool, 100, LEASE_MS)).claimed).toEqual([]);
+});
+
+test.each<NextState>([
+  { kind: "succeeded" },
+  { kind: "failed" },
+  { kind: "retry", delayMs: 1_000 },
+  { kind: "quick", delayMs: 1_000 },
+])("an outcome is recorded once, however often it is submitted: $kind", async (next) => {
+  const deliveryId = await owe();
+  const attempt = attemptOf(await claimOne(), next);
+  // The answer to the first commit may be lost with the connection; the worker then submits it again.
+  expect(await completeAttempts(pool, [attempt], LEASE_MS)).toEqual([true]);
+  const queued = await rowsOf("delivery_queue", deliveryId);
+  expect(await completeAttempts(pool, [attempt], LEASE_MS)).toEqual([false]);
+  expect(await rowsOf("delivery_attempts", deliveryId)).toHaveLength(1);
+  expect(await rowsOf("delivery_queue", deliveryId)).toEqual(queued);
+});
+
+test("an outcome submitted again does not keep its neighbours from being recorded", async () => {
+  await owe();
+  const repeated = attemptOf(await claimOne(), { kind: "quick", delayMs: 1_000 });
+  await completeAttempts(pool, [repeated], LEASE_MS);
+  const neighbour = await owe();
+  const other = attemptOf(await claimOne(), { kind: "succeeded" });
+  expect(await completeAttempts(pool, [repeated, other], LEASE_MS)).toEqual([false, true]);
+  expect(await rowsOf("delivery_queue", neighbour)).toEqual([]);
+});
+
+test("an outcome of an attempt does not stand for the next one", async () => {
+  const deliveryId = await owe();
+  const held = await claimOne();
+  await completeAttempts(pool, [attemptOf(held, { kind: "quick", delayMs: 0 })], LEASE_MS);
+  expect(await beginAttempt(pool, held, LEASE_MS)).toBe(true);
+  expect(await completeAttempts(pool, [attemptOf(held, { kind: "succeeded" })], LEASE_MS)).toEqual([false]);
+  const second = attemptOf({ ...held, number: 2 }, { kind: "succeeded" });
+  expect(await completeAttempts(pool, [second], LEASE_MS)).toEqual([true]);
+  expect((await rowsOf("delivery_attempts", deliveryId)).map((row) => row.number).sort()).toEqual([1, 2]);
+});
+
+test("whoever lost the lease cannot complete, extend, begin or give back", async () => {
+  const deliveryId = await owe(3);
+  const lost = await claimOne();
+  await endLease(deliveryId);
+  const taken = await claimOne();
+  expect([lost.number, taken.number]).toEqual([4, 5]);
+  const queued = await rowsOf("delivery_queue", deliveryId);
+  expect(await completeAttempts(pool, [attemptOf(lost, { kind: "succeeded" })], LEASE_MS)).toEqual([false]);
+  expect((await extendLeases(pool, [lost], LEASE_MS)).size).toBe(0);
+  expect(await beginAttempt(pool, lost, LEASE_MS)).toBe(false);
+  await giveBackLeases(pool, [lost], LEASE_MS);
+  expect(await rowsOf("delivery_queue", deliveryId)).toEqual(queued);
+  expect(await completeAttempts(pool, [attemptOf(taken, { kind: "succeeded" })], LEASE_MS)).toEqual([true]);
+  const attempts = await rowsOf("delivery_attempts", deliveryId);
+  expect(attempts.map((row) => [row.number, row.status])).toEqual([
+    [4, "interrupted"],
+    [5, "succeeded"],
+  ]);
+});
+
+test("a lease given back before anything was sent leaves no attempt and no gap", async () => {
+  const deliveryId = await owe(2);
+  const held = await claimOne();
+  await giveBackLeases(pool, [held], LEASE_MS);
+  expect(await claimOne()).toMatchObject({ deliveryId, number: held.number, step: held.step });
+  expect(await rowsOf("delivery_attempts", deliveryId)).toEqual([]);
+});
+
+test("a worker that dies between two attempts leaves none behind as interrupted", async () => {
+  const deliveryId = await owe();
+  const held = await claimOne();
+  await completeAttempts(pool, [attemptOf(held, { kind: "quick", delayMs: 0 })], LEASE_MS);
+  await endLease(deliveryId);
+  expect(await claimOne()).toMatchObject({ number: 2, step: 2 });
+  expect(await rowsOf("delivery_attempts", deliveryId)).toHaveLength(1);
+});

@@ -1,0 +1,88 @@
+/** Closing the port: what is under way ends, what only keeps a connection open does not hold it up. */
+import { once } from "node:events";
+import { Agent, get, type IncomingMessage, type ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { expect, test } from "vitest";
+import { LIMITS } from "../../src/config.ts";
+import { Listener } from "../../src/edge/listener.ts";
+
+/** Far longer than a test may take: a close that waits for it has failed, milliseconds. */
+const GRACE_MS = 600_000;
+
+const limits = { ...LIMITS, prefaceTimeoutMs: GRACE_MS };
+
+/** A listener whose requests wait for the test's answer. */
+async function startListener() {
+  const asked: ServerResponse[] = [];
+  let waiting: (() => void) | undefined;
+  const listener = new Listener((_request, response) => {
+    asked.push(response as ServerResponse);
+    waiting?.();
+  }, limits);
+  const port = await listener.listen("127.0.0.1", 0);
+  const next = async (count: number): Promise<ServerResponse> => {
+    while (asked.length < count) await new Promise<void>((resolve) => (waiting = resolve));
+    return asked[count - 1] as ServerResponse;
+  };
+  return { listener, port, next };
+}
+
+async function answered(sent: ReturnType<typeof get>): Promise<IncomingMessage> {
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  await once(response.resume(), "end");
+  return response;
+}
+
+test("a request under way is answered, and its connection ends with the answer", async () => {
+  const { listener, port, next } = await startListener();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const sent = get({ port, agent });
+  const response = await next(1);
+  const closed = listener.close(GRACE_MS);
+  response.end("done");
+  expect((await answered(sent)).headers.connection).toBe("close");
+  await closed;
+  agent.destroy();
+});
+
+test("an answer whose headers have gone out ends whole, and its connection with it", async () => {
+  const { listener, port, next } = await startListener();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const sent = get({ port, agent });
+  const response = await next(1);
+  response.writeHead(200, { "content-length": 4 }).write("on");
+  const arrived = once(sent, "response") as Promise<[IncomingMessage]>;
+  const [incoming] = await arrived;
+  const closed = listener.close(GRACE_MS);
+  response.end("ly");
+  expect(Buffer.concat(await incoming.toArray()).toString()).toBe("only");
+  await closed;
+  agent.destroy();
+});
+
+test("an idle connection, and one that has said nothing, do not hold the close", async () => {
+  const { listener, port, next } = await startListener();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const sent = get({ port, agent });
+  (await next(1)).end();
+  await answered(sent);
+  const silent = connect(port, "127.0.0.1");
+  await once(silent, "connect");
+  // Connections are accepted in order, so a second request means that the silent one has been.
+  const second = get({ port, agent: false });
+  (await next(2)).end();
+  await answered(second);
+  const ended = once(silent, "close");
+  await listener.close(GRACE_MS);
+  await ended;
+  agent.destroy();
+});
+
+test("what is not done when the grace ends is cut off", async () => {
+  const { listener, port, next } = await startListener();
+  const sent = get({ port, agent: false });
+  const failed = once(sent, "error");
+  await next(1);
+  await listener.close(1);
+  await failed;
+});

@@ -1,0 +1,116 @@
+/** The budget of bodies in memory, shared by all receives: what is over it is refused, and every end of a request gives its bytes back. */
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import type { Pool } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { EventRecorder } from "../../src/core/event-recorder.ts";
+import { Receiver } from "../../src/core/receive.ts";
+import type { ReceivingWebhook } from "../../src/core/receiving-webhook.ts";
+import { WebhookLoader } from "../../src/core/webhook-loader.ts";
+import { createReceiveHandler } from "../../src/edge/receive-handler.ts";
+import { createLogger } from "../../src/observe/logger.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { createPool } from "../support/pool.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+
+const BODY_MAX = 60_000;
+const BUDGET = 100_000;
+/** No webhook has it: a body that was read whole is answered 404. */
+const PATH = "/api/v1/webhooks/receive/0198f3a1-0000-7000-8000-000000000000";
+
+let database: TestDatabase;
+let pool: Pool;
+let server: Server;
+let url: string;
+let onRequest: (request: IncomingMessage) => void = () => {};
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = createPool(database);
+  const limits = { batchRowsMax: 1, batchBytesMax: 1, inFlightMax: 1, queueRowsMax: 1, queueBytesMax: 1 };
+  const receiver = new Receiver({
+    loader: new WebhookLoader<ReceivingWebhook>({
+      pool,
+      prepare: (record) => {
+        throw new Error(`there is no webhook ${record.id}`);
+      },
+      entriesMax: 1,
+      batchMax: 100,
+    }),
+    recorder: new EventRecorder({ pool, limits, dedupeWindowSeconds: 1, leaseMs: 1, batchRetriesMax: 0 }),
+    handover: { reserve: () => null, take: () => {}, cancel: () => {}, wake: () => {} },
+    clock: new ManualClock(),
+    staleRetriesMax: 0,
+  });
+  const logger = createLogger("silent");
+  const handle = createReceiveHandler({ receiver, logger, bodyBytesMax: BODY_MAX, bodyBytesInMemoryMax: BUDGET });
+  server = createServer((request, response) => {
+    request.on("error", () => {});
+    handle({ request, response }, request.url ?? "");
+    onRequest(request);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${PATH}`;
+});
+afterAll(async () => {
+  server?.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  await pool?.end();
+  await database?.drop();
+});
+
+const sendWhole = async (bytes: number) => await fetch(url, { method: "POST", body: new Uint8Array(bytes) });
+
+/** A request of which `bytes` have been read by the server, and whose end has not come. */
+async function sendPart(bytes: number, declared: number): Promise<{ socket: Socket; closed: Promise<void> }> {
+  const seen = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  onRequest = (request) => {
+    let read = 0;
+    request.on("data", (chunk: Buffer) => {
+      read += chunk.length;
+      if (read >= bytes) seen.resolve();
+    });
+    request.on("close", () => closed.resolve());
+  };
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write(`POST ${PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${declared}\r\n\r\n`);
+  socket.write(Buffer.alloc(bytes));
+  await seen.promise;
+  onRequest = () => {};
+  return { socket, closed: closed.promise };
+}
+
+test("what does not fit is answered 503 with Retry-After; what fits is read, and afterwards there is room again", async () => {
+  const { socket } = await sendPart(BODY_MAX - 1, BODY_MAX);
+  const refused = await sendWhole(BODY_MAX);
+  expect(refused.status).toBe(503);
+  expect(refused.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
+  expect(await refused.json()).toMatchObject({ error: { code: "SERVICE_UNAVAILABLE" } });
+  expect((await sendWhole(BUDGET - BODY_MAX)).status).toBe(404);
+
+  const answered = new Promise<string>((resolve) => socket.once("data", (data) => resolve(data.toString())));
+  socket.write("x");
+  expect(await answered).toMatch(/^HTTP\/1\.1 404 /);
+  socket.destroy();
+  expect((await sendWhole(BODY_MAX)).status).toBe(404);
+});
+
+test("senders that go away in the middle of a body leave nothing behind", async () => {
+  for (let n = 0; n < 20; n++) {
+    const { socket, closed } = await sendPart(BODY_MAX - 1, BODY_MAX);
+    socket.destroy();
+    await closed;
+  }
+  expect((await sendWhole(BODY_MAX)).status).toBe(404);
+});
+
+test("refused bodies leave nothing behind", async () => {
+  for (let n = 0; n < 20; n++) expect((await sendWhole(BODY_MAX + 1)).status).toBe(413);
+  const { socket, closed } = await sendPart(BODY_MAX - 1, BODY_MAX);
+  for (let n = 0; n < 20; n++) expect((await sendWhole(BODY_MAX)).status).toBe(503);
+  socket.destroy();
+  await closed;
+  for (let n = 0; n < 20; n++) expect((await sendWhole(BODY_MAX)).status).toBe(404);
+});
