@@ -1,4 +1,5 @@
 /** Composition root: builds everything, starts it in order, stops it in the opposite order. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import { type Clock, systemClock } from "./clock.ts";
 import { addressRanges, type Config, ConfigError, LIMITS } from "./config.ts";
@@ -37,6 +38,8 @@ export interface AppSeams {
   /** PEM certificates that deliveries trust instead of the system's. */
   readonly certificateAuthorities?: string;
   readonly random?: () => number;
+  /** Keeps the first API key where its owner finds it; called before the key comes into force. */
+  readonly keepBootstrapKey?: (key: string) => Promise<void>;
 }
 
 export interface App {
@@ -111,7 +114,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     entriesMax: LIMITS.webhookCacheEntriesMax,
     batchMax: LIMITS.webhookLookupBatchMax,
   });
-  const client = createClient(policy, seams);
+  const client = createClient(config, policy, seams);
   const worker = createWorker({ config, logger, pool, clock, client, loader, seams });
   const maintenance = new Maintenance({
     pool,
@@ -120,6 +123,8 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     purgeLateMs: LIMITS.purgeLateMs,
     purgeRecheckMs: LIMITS.purgeRecheckMs,
     partitionDaysAhead: LIMITS.partitionDaysAhead,
+    releaseRows: LIMITS.releaseBatchRows,
+    onRelease: () => worker.wake(),
   });
   const recorder = new EventRecorder({
     pool,
@@ -151,7 +156,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
       clock,
       checkUrl: (url) => checkDestinationUrl(url, policy),
       wake,
-      purge: () => maintenance.wake(),
+      maintain: () => maintenance.wake(),
     }),
     events: new Events({ orm, pool, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax, wake }),
     deliveries: new Deliveries({ orm, pool, leaseMs: config.deliveryLeaseMs, wake }),
@@ -162,12 +167,13 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     payloadBytesMax: config.maxPayloadBytes,
     bodyChunkBytes: LIMITS.bodyChunkBytes,
   });
+  const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const origin = () => originOf(config.host, port);
   const handle = createRouter({
     rpc,
     receiver,
     logger,
-    readiness: async () => ({ store: await store.check().catch(() => false), delivery: worker.alive }),
+    readiness: async () => ({ store: await checkStore(), delivery: worker.alive }),
     publicUrl: config.publicUrl,
     trustedProxies: addressRanges(config.trustedProxyCidrs),
     fallbackOrigin: origin,
@@ -177,10 +183,17 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     jsonDepthMax: LIMITS.jsonDepthMax,
     timeoutMsMax: LIMITS.timeoutMsMax,
   });
-  const listener = new Listener(handle, LIMITS);
+  const onFailure = (err: Error) => logger.error({ err }, "the listener failed to accept a connection");
+  const listener = new Listener(handle, LIMITS, onFailure);
   port = await listenOrExplain(listener, config);
   // Only now: a key made by a start that then fails would be shown to nobody.
-  const bootstrapping = bootstrap({ pool, apiKeys, production: config.production, key: config.bootstrapApiKey });
+  const bootstrapping = bootstrap({
+    pool,
+    apiKeys,
+    production: config.production,
+    key: config.bootstrapApiKey,
+    keep: seams.keepBootstrapKey,
+  });
   const bootstrapKey = await bootstrapping.catch(async (error: unknown) => {
     await listener.close(0);
     throw error;
@@ -190,12 +203,18 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
 
   const stopAll = async () => {
     const untilMs = performance.now() + config.shutdownGraceMs;
-    await listener.close(config.shutdownGraceMs);
-    await recorder.drain();
-    await worker.stop(Math.max(untilMs - performance.now(), 0));
-    await maintenance.stop();
-    await client.close();
-    await store.close();
+    const graceMs = () => Math.max(untilMs - performance.now(), 0);
+    const steps: [string, () => Promise<unknown>][] = [
+      ["listener", () => listener.close(graceMs())],
+      ["recorder", () => Promise.race([recorder.drain(), sleep(graceMs(), undefined, { ref: false })])],
+      ["delivery", () => worker.stop(graceMs())],
+      ["maintenance", () => Promise.race([maintenance.stop(), sleep(graceMs(), undefined, { ref: false })])],
+      ["client", () => client.close()],
+      ["store", () => store.close()],
+    ];
+    for (const [part, stopPart] of steps) {
+      await stopPart().catch((err: unknown) => logger.error({ part, err }, "a part did not stop cleanly"));
+    }
   };
   let stopped: Promise<void> | undefined;
   return {
@@ -212,9 +231,12 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
   };
 }
 
-function createClient(policy: DestinationPolicy, { resolver, certificateAuthorities }: AppSeams): HttpClient {
+/** A connection for every attempt that may be under way: none waits for one while its deadline runs. */
+function createClient(config: Config, policy: DestinationPolicy, seams: AppSeams): HttpClient {
+  const { resolver, certificateAuthorities } = seams;
   return new HttpClient({
     policy,
+    limits: { connectionsPerOriginMax: config.deliveryConcurrency },
     ...(resolver ? { resolver } : {}),
     ...(certificateAuthorities ? { certificateAuthorities } : {}),
   });
@@ -245,6 +267,8 @@ function createWorker(parts: {
     schedule: config.deliveryScheduleMs,
     leaseMs: config.deliveryLeaseMs,
     concurrency: config.deliveryConcurrency,
+    destinationConcurrency: Math.ceil(config.deliveryConcurrency * LIMITS.destinationShare),
+    readsMax: LIMITS.deliveryReadsMax,
     runsMax: LIMITS.deliveryRunsMax,
     claimRowsMax: LIMITS.claimBatchRowsMax,
     claimIntervalMs: LIMITS.claimIntervalMsMax,
@@ -253,6 +277,19 @@ function createWorker(parts: {
     batchRetriesMax: LIMITS.batchRetriesMax,
     ...(seams.random ? { random: seams.random } : {}),
   });
+}
+
+/** How long an answer about the store is repeated, so that anonymous probes cost it nothing, milliseconds. */
+const READINESS_MS = 1_000;
+
+/** The answer of `ask`, asked at most once in `forMs`, and once at a time. */
+function remember<Answer>(forMs: number, ask: () => Promise<Answer>): () => Promise<Answer> {
+  let last: { readonly answer: Promise<Answer>; readonly atMs: number } | undefined;
+  return () => {
+    const nowMs = performance.now();
+    if (!last || nowMs - last.atMs >= forMs) last = { answer: ask(), atMs: nowMs };
+    return last.answer;
+  };
 }
 
 const LISTEN_PROBLEMS: Readonly<Record<string, (config: Config) => string>> = {

@@ -19,9 +19,6 @@ export const LIMITS = Object.freeze({
   jsonDepthMax: 100,
   /** Longest deadline that a caller may ask for, milliseconds. */
   timeoutMsMax: 600_000,
-  /** Headers kept with an event: number and bytes. */
-  eventHeadersMax: 128,
-  eventHeaderBytesMax: 32 * 1024,
   /** Largest body that the single event carries inline, bytes; stock gRPC clients refuse messages over 4 MiB. */
   inlineBodyBytesMax: 3 * 1024 * 1024,
   /** Size of one piece of a streamed body, bytes. */
@@ -55,6 +52,9 @@ export const LIMITS = Object.freeze({
   claimBatchRowsMax: 100,
   /** Longest sleep of the claim loop, milliseconds. */
   claimIntervalMsMax: 1_000,
+  /** Share of the attempts under way that one destination may have, and events read at the same time for deliveries. */
+  destinationShare: 0.5,
+  deliveryReadsMax: 3,
   /** Connections of the pools: hot statements, entity reads. */
   hotPoolConnectionsMax: 8,
   ormPoolConnectionsMax: 8,
@@ -75,6 +75,8 @@ export const LIMITS = Object.freeze({
   http2SettingsMax: 32,
   /** Open connections of the listener. */
   connectionsMax: 10_000,
+  /** Held deliveries that one background step releases. */
+  releaseBatchRows: 1_000,
   /** Rows that one background step purges. */
   purgeBatchRows: 1_000,
   /** How long after a delete late rows are looked for, milliseconds. */
@@ -111,6 +113,9 @@ export const DEFAULT_SCHEDULE = "0s,5s,5m,30m,2h,5h,10h,14h,20h,24h";
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
 const LOOPBACK_CIDRS = ["127.0.0.0/8", "::1/128"];
 
+/** Variables that a later version takes. Setting one must not be mistaken for having its effect. */
+const LATER = ["TLS_CERT", "TLS_KEY", "CORS_ORIGINS", "RETENTION_DAYS"];
+
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Reads the environment. `dev` opens loopback to deliveries. Throws ConfigError. */
@@ -121,6 +126,9 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
   };
   const integer = (name: string, fallback: number, min: number, max: number) =>
     parseInteger(name, text(name), fallback, min, max);
+  for (const name of LATER) {
+    if (text(name) !== undefined) throw new ConfigError(`${name} is not supported by this version; unset it`);
+  }
   const timeoutMs = integer("DELIVERY_TIMEOUT_MS", 15_000, 100, 120_000);
   const leaseMs = integer("DELIVERY_LEASE_MS", 60_000, 1_000, 3_600_000);
   const config: Config = {
@@ -226,7 +234,9 @@ function parseCidrs(name: string, value: string | undefined): string[] {
 
 function schedule(value: string): readonly number[] {
   try {
-    return parseSchedule(value);
+    const delays = parseSchedule(value);
+    if (delays[0] !== 0) throw new RangeError("begins with 0s: the first attempt is made at once");
+    return delays;
   } catch (error) {
     throw new ConfigError(`DELIVERY_SCHEDULE ${(error as Error).message}`);
   }

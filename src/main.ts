@@ -22,7 +22,7 @@ const USAGE = `usage: node src/main.ts COMMAND
 
 async function main(): Promise<number> {
   const [command = "", ...args] = process.argv.slice(2);
-  const run = COMMANDS[command];
+  const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (!run) {
     process.stderr.write(`${USAGE}\n`);
     return 2;

@@ -14,8 +14,13 @@ export async function serve(args: string[]): Promise<void> {
     process.once("SIGTERM", resolve);
     process.once("SIGINT", resolve);
   });
-  const app = await startApp(config, logger);
-  await announce(app, config);
+  const embedded = config.databaseUrl === undefined;
+  const app = await startApp(
+    config,
+    logger,
+    embedded ? { keepBootstrapKey: (key) => keepApiKey(config.dataDir, key) } : {},
+  );
+  announce(app, config);
   const signal = await stopAsked;
   logger.info({ signal }, "stopping");
   await app.stop();
@@ -23,12 +28,11 @@ export async function serve(args: string[]): Promise<void> {
 }
 
 /** What a person needs next, on standard output. The key itself is shown on a terminal only. */
-async function announce(app: App, config: Config): Promise<void> {
+function announce(app: App, config: Config): void {
   const lines = [`Alumia Webhooks is ready at ${app.url}`];
   const embedded = config.databaseUrl === undefined;
   const keyFile = embedded ? display(`${config.dataDir}/api-key`) : undefined;
   if (app.bootstrapKey !== undefined) {
-    if (embedded) await keepApiKey(config.dataDir, app.bootstrapKey);
     lines.push(...keyLines(app.bootstrapKey, keyFile, config.bootstrapApiKey !== undefined));
   }
   const key = keyFile ? `$(cat ${keyFile})` : "$ALUMIA_API_KEY";

@@ -35,6 +35,7 @@ const RACES_MAX = 5;
 export class EventRecorder {
   readonly #inserts: GroupCommit<ReceiveRow, ReceiveState>;
   readonly #repeats: GroupCommit<{ webhookId: string; key: string }, Repeat | undefined>;
+  readonly #rows = new Set<Promise<Recorded>>();
   /** Rows under way, by key. */
   readonly #underWay = new Map<string, { readonly row: ReceiveRow; readonly recorded: Promise<Recorded> }>();
 
@@ -64,17 +65,19 @@ export class EventRecorder {
       if (eventId !== undefined) return { kind: "repeat", eventId };
     }
     const recorded = this.#record(row);
+    this.#rows.add(recorded);
     for (const key of keys) this.#underWay.set(key, { row, recorded });
     try {
       return await recorded;
     } finally {
+      this.#rows.delete(recorded);
       for (const key of keys) this.#underWay.delete(key);
     }
   }
 
   /** Resolves once everything submitted is settled. */
   async drain(): Promise<void> {
-    await this.#inserts.drain();
+    while (this.#rows.size > 0) await Promise.allSettled(this.#rows);
   }
 
   #first(keys: readonly string[]) {

@@ -101,7 +101,7 @@ export class Receiver {
     const { record } = webhook;
     const wanted = matchesAllowlist(record.events, identity.type);
     const owes = wanted && record.url !== null;
-    const leaseToken = owes && webhook.flowing ? handover.reserve() : null;
+    const leaseToken = owes && webhook.flowing ? handover.reserve(record.id) : null;
     const row: ReceiveRow = {
       eventId: newId(),
       organizationId: record.organizationId,
@@ -119,7 +119,7 @@ export class Receiver {
       receivedAtMs: clock.now(),
       ...repeatKeys(identity, inbound.request.body),
       reused: false,
-      delivery: owes && record.url !== null ? { id: newId(), url: record.url, held: !webhook.flowing } : null,
+      delivery: owes && record.url !== null ? { id: newId(), url: record.url, paused: !webhook.flowing } : null,
       leaseToken,
     };
     try {
@@ -138,7 +138,7 @@ export class Receiver {
 
   #handOver(row: ReceiveRow, webhook: ReceivingWebhook): void {
     const { handover } = this.#options;
-    if (!row.delivery || row.delivery.held) return;
+    if (!row.delivery || row.delivery.paused) return;
     if (row.leaseToken === null) {
       handover.wake();
       return;

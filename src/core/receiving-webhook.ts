@@ -34,11 +34,17 @@ export class ReceivingWebhook {
   /** The keys that inbound signatures may match at `nowMs`. */
   keys(nowMs: number): PreparedSecrets {
     if (nowMs >= this.#preparedUntilMs) {
-      const active = this.#receive.filter((secret) => secret.expiresAtMs > nowMs);
-      this.#prepared = prepareSecrets(this.source, active.map((secret) => secret.text).slice(0, ACTIVE_SECRETS_MAX));
-      this.#preparedUntilMs = Math.min(Number.POSITIVE_INFINITY, ...active.map((secret) => secret.expiresAtMs));
+      const ends = this.#receive.map((secret) => secret.expiresAtMs).filter((endMs) => endMs > nowMs);
+      this.#prepared = this.keysAt(nowMs);
+      this.#preparedUntilMs = Math.min(Number.POSITIVE_INFINITY, ...ends);
     }
     return this.#prepared;
+  }
+
+  /** The keys that may match at some other time than now, such as that of a capture. */
+  keysAt(atMs: number): PreparedSecrets {
+    const texts = this.#receive.filter((secret) => secret.expiresAtMs > atMs).map((secret) => secret.text);
+    return prepareSecrets(this.source, texts.slice(0, ACTIVE_SECRETS_MAX));
   }
 
   /** The secret in force, with which test events are signed; undefined if it cannot be used. */

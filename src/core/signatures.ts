@@ -61,7 +61,7 @@ export class Signatures {
   }
 
   async #keys(caller: Caller, subject: CapturedRequest["subject"], nowMs: number): Promise<PreparedSecrets> {
-    if ("webhookId" in subject) return (await this.#webhook(caller, subject.webhookId)).keys(nowMs);
+    if ("webhookId" in subject) return (await this.#webhook(caller, subject.webhookId)).keysAt(nowMs);
     const source = findSource(subject.source);
     const problem = secretProblem(source, subject.secret);
     if (problem !== null) throw invalidField("secret", "secret", problem);

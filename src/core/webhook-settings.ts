@@ -1,5 +1,6 @@
 /** Pure rules of a webhook's settings: what a patch means against what stands. */
 import { AppError, invalidField } from "../errors.ts";
+import { findSource } from "../signature/source.ts";
 import type { WebhookStatus } from "../store/entities/webhook.ts";
 
 /** Path of a webhook's receive URL. */
@@ -67,10 +68,15 @@ export function resolveName(name: string | null): string {
   return text;
 }
 
-/** A source is trimmed; null or blank means "custom". */
+/**
+ * A source is trimmed; null or blank means "custom". A known one gets its own name, whatever case, hyphens or second
+ * name it was given; others stay as they are.
+ */
 export function resolveSource(source: string | null | undefined): string {
   const text = source?.trim() ?? "";
-  return text === "" ? "custom" : text;
+  if (text === "") return "custom";
+  const { name } = findSource(text);
+  return name === "custom" ? text : name;
 }
 
 /** The same whether the webhook never existed, is deleted, or belongs to another organization. */

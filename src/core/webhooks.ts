@@ -58,8 +58,8 @@ export interface WebhooksOptions {
   readonly checkUrl: UrlCheck;
   /** Tells the delivery loop that something may be due. */
   readonly wake: () => void;
-  /** Tells the purge that a webhook was deleted. */
-  readonly purge: () => void;
+  /** Tells the maintenance that there is something to release or to purge. */
+  readonly maintain: () => void;
 }
 
 export class Webhooks {
@@ -75,7 +75,7 @@ export class Webhooks {
   ): Promise<Page<WebhookView>> {
     const em = organizationScope(this.#options.orm, caller.organizationId);
     const where = {
-      ...(request.source ? { source: request.source } : {}),
+      ...(request.source ? { source: resolveSource(request.source) } : {}),
       ...(request.status ? { status: request.status as WebhookStatus } : {}),
     };
     const page = await findPage(em, Webhook, where, request, true);
@@ -136,6 +136,7 @@ export class Webhooks {
       return {};
     });
     this.#options.wake();
+    this.#options.maintain();
     return view;
   }
 
@@ -143,7 +144,7 @@ export class Webhooks {
   async delete(caller: Caller, id: string): Promise<void> {
     const found = await transaction(this.#options.pool, (client) => deleteWebhook(client, caller.organizationId, id));
     if (!found) throw noSuchWebhook();
-    this.#options.purge();
+    this.#options.maintain();
   }
 
   /** Replaces the inbound or the outbound secret; the new one stands in this answer only. */

@@ -33,6 +33,8 @@ export const ATTEMPT_ERROR_CODES = [
   "aborted",
   /** The event has passed too many gateways; judged before an attempt, never by one. */
   "too_many_hops",
+  /** Our own fault kept the attempt from being made; nothing was sent. */
+  "internal",
   /** The worker died during the attempt; written by whoever takes the delivery over, never by an attempt itself. */
   "interrupted",
   /** The event has passed too many gateways already; nothing was sent. */

@@ -4,7 +4,10 @@ import { signPrepared } from "../signature/outbound.ts";
 import type { HeaderList } from "../store/entities/event.ts";
 import type { EventContent } from "../store/sql/lookup.ts";
 import { type AttemptContext, type AttemptResult, performAttempt } from "./attempt.ts";
+import type { AttemptErrorCode } from "./attempt-error.ts";
 import { buildForwardHeaders, HOPS_MAX, hopsOf } from "./forward-headers.ts";
+
+const LOOP = `the event has passed ${HOPS_MAX} gateways; forwarding it again would be a loop`;
 
 /** What every attempt shares. Times in milliseconds, sizes in bytes. */
 export interface ForwardSettings extends AttemptContext {
@@ -28,7 +31,8 @@ export async function forward(
   signal: AbortSignal,
 ): Promise<Forwarded> {
   const nowMs = settings.clock.now();
-  if (hopsOf(event.headers) >= HOPS_MAX) return { requestHeaders: [], result: loopRefused(nowMs) };
+  if (hopsOf(event.headers) >= HOPS_MAX)
+    return { requestHeaders: [], result: resultOfNothing(nowMs, "too_many_hops", LOOP) };
   const timestampSeconds = Math.floor(nowMs / 1_000);
   const keys = target.webhook.forwardKeys(nowMs);
   const headers = buildForwardHeaders(
@@ -61,13 +65,14 @@ function withoutSignatures(headers: readonly (readonly [string, string])[]): Hea
   return headers.filter(([name]) => !name.includes("signature")).map(([name, value]) => [name, value]);
 }
 
-function loopRefused(startedAtMs: number): AttemptResult {
+/** The result of an attempt that sent nothing. */
+export function resultOfNothing(startedAtMs: number, errorCode: AttemptErrorCode, errorMessage: string): AttemptResult {
   return {
     startedAtMs,
     durationMs: 0,
     statusCode: null,
-    errorCode: "too_many_hops",
-    errorMessage: `the event has passed ${HOPS_MAX} gateways; forwarding it again would be a loop`,
+    errorCode,
+    errorMessage,
     responseHeaders: [],
     responseBody: Buffer.alloc(0),
     responseTruncated: false,

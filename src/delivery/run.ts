@@ -8,12 +8,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
 import type { Pool } from "pg";
 import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { CompletedAttempt, NextState } from "../store/sql/complete.ts";
-import { stopForwarding } from "../store/sql/hold.ts";
+import { settleBlocked, stopForwarding } from "../store/sql/hold.ts";
 import { beginAttempt, giveBackLeases } from "../store/sql/lease.ts";
 import { type EventContent, findEventContent } from "../store/sql/lookup.ts";
 import type { AttemptResult } from "./attempt.ts";
-import { type Forwarded, type ForwardSettings, forward } from "./forward.ts";
+import { type Forwarded, type ForwardSettings, forward, resultOfNothing } from "./forward.ts";
 import { type NextStep, nextStep } from "./retry-policy.ts";
 import type { Slots } from "./slots.ts";
 
@@ -28,14 +29,21 @@ export interface RunJob {
   readonly step: number;
   readonly manual: boolean;
   readonly resumeAtMs: number | null;
-  /** What came with a hand-over; a claimed delivery reads its own. */
-  readonly handed?: { readonly webhook: ReceivingWebhook; readonly event: EventContent };
+}
+
+/** What a hand-over brings along; a claimed delivery reads its own. */
+export interface Handed {
+  readonly webhook: ReceivingWebhook;
+  readonly event: EventContent;
 }
 
 /** What a run needs of its worker. */
 export interface RunContext {
   readonly pool: Pool;
   readonly slots: Slots;
+  /** Bounds how many events are read at the same time. */
+  readonly reads: Slots;
+  readonly logger: Logger;
   readonly settings: ForwardSettings;
   readonly schedule: readonly number[];
   readonly leaseMs: number;
@@ -48,6 +56,8 @@ export interface RunContext {
   readonly loadWebhook: (id: string) => Promise<ReceivingWebhook | undefined>;
   /** Commits the outcome; false if the lease was lost. */
   readonly complete: (attempt: CompletedAttempt) => Promise<boolean>;
+  /** Told around each wait between quick tries, during which the run takes no one's place. */
+  readonly onWait: (waiting: boolean) => void;
 }
 
 /** Thrown out of a try to make p-retry go on after `delayMs`. */
@@ -63,14 +73,21 @@ class QuickRetry extends Error {
 type Attempt = Pick<RunJob, "number" | "step" | "manual">;
 
 /** Makes the claimed attempt and its quick tries. Resolves when the delivery is finished or back in the queue. */
-export async function runDelivery(job: RunJob, context: RunContext): Promise<void> {
-  const lease = { deliveryId: job.deliveryId, leaseToken: job.leaseToken };
+export async function runDelivery(job: RunJob, context: RunContext, first?: Handed): Promise<void> {
+  let handed = first;
   const tryOnce = async (tries: number) => {
-    if (tries > 1 && (context.stopping.aborted || !(await beginAttempt(context.pool, lease, context.leaseMs)))) {
-      return await giveBackLeases(context.pool, [lease], context.leaseMs);
+    if (tries > 1) {
+      context.onWait(false);
+      const go = !context.stopping.aborted && (await beginAttempt(context.pool, job, context.leaseMs));
+      if (!go) return await giveBackLeases(context.pool, [job], context.leaseMs);
     }
     const attempt = tries === 1 ? job : { number: job.number + tries - 1, step: job.step + tries - 1, manual: false };
-    const next = await attemptOnce(job, attempt, tries === 1 ? job.handed : undefined, context);
+    const next = await context.slots.run(() => {
+      const content = handed;
+      // The body is not kept over the waits between tries.
+      handed = undefined;
+      return attemptOnce(job, attempt, content, context);
+    });
     if (next?.kind === "quick") throw new QuickRetry(next.delayMs);
   };
   await pRetry(tryOnce, {
@@ -78,9 +95,10 @@ export async function runDelivery(job: RunJob, context: RunContext): Promise<voi
     minTimeout: 0,
     shouldRetry: ({ error }) => error instanceof QuickRetry,
     onFailedAttempt: async ({ error }) => {
+      if (!(error instanceof QuickRetry)) return;
+      context.onWait(true);
       // A stop ends the wait at once; the try that follows then gives the lease back.
-      if (error instanceof QuickRetry)
-        await sleep(error.delayMs, undefined, { signal: context.stopping }).catch(() => {});
+      await sleep(error.delayMs, undefined, { signal: context.stopping }).catch(() => {});
     },
   });
 }
@@ -89,29 +107,56 @@ export async function runDelivery(job: RunJob, context: RunContext): Promise<voi
 async function attemptOnce(
   job: RunJob,
   attempt: Attempt,
-  handed: RunJob["handed"],
+  handed: Handed | undefined,
   context: RunContext,
 ): Promise<NextState | undefined> {
   const webhook = handed?.webhook ?? (await context.loadWebhook(job.webhookId));
-  const event = handed?.event ?? (await findEventContent(context.pool, job.organizationId, job.eventId));
   const url = webhook?.record.url;
-  if (!webhook || !event || !url) {
+  const event = handed?.event ?? (await context.reads.run(() => readEvent(job, context)));
+  if (!webhook || !url || context.stopping.aborted) {
     await giveBackLeases(context.pool, [job], context.leaseMs);
     return undefined;
   }
-  const target = { webhook, url, number: attempt.number };
-  const forwarded = await context.slots.run(() => forward(event, target, context.settings, context.signal));
+  const forwarded = event
+    ? await forwardOrFail(event, { webhook, url, number: attempt.number }, context)
+    : eventGone(context);
   const step = judge(job, attempt, forwarded.result, context);
-  const next = toNextState(step, attempt, context);
+  const next = event ? toNextState(step, attempt, forwarded.result, context) : ({ kind: "canceled" } as const);
+  // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
+  if (step.kind === "stop") await stopForwarding(context.pool, job.webhookId, url, step.reason);
   const held = await context.complete(record(job, attempt, url, forwarded, next));
   if (!held) return undefined;
-  if (step.kind === "stop") await stopForwarding(context.pool, job.webhookId, url, step.reason);
+  if (step.kind === "stop") await settleBlocked(context.pool, [job.deliveryId]);
   return next;
+}
+
+const readEvent = (job: RunJob, { pool }: RunContext) => findEventContent(pool, job.organizationId, job.eventId);
+
+/** An attempt that our own fault prevents is recorded and follows the schedule like any other. */
+async function forwardOrFail(
+  event: EventContent,
+  target: Parameters<typeof forward>[1],
+  context: RunContext,
+): Promise<Forwarded> {
+  try {
+    return await forward(event, target, context.settings, context.signal);
+  } catch (error) {
+    context.logger.error({ event: event.id, err: error }, "an attempt could not be made");
+    return notSent(context, "internal", "the attempt could not be made; the service's log says why");
+  }
+}
+
+const eventGone = (context: RunContext): Forwarded => notSent(context, "internal", "the event is no longer recorded");
+
+function notSent(context: RunContext, errorCode: "internal", errorMessage: string): Forwarded {
+  return { requestHeaders: [], result: resultOfNothing(context.settings.clock.now(), errorCode, errorMessage) };
 }
 
 /** What follows by the schedule; a manual attempt leaves the schedule where it was. */
 function judge(job: RunJob, attempt: Attempt, outcome: AttemptResult, context: RunContext): NextStep {
   if (outcome.errorCode === "too_many_hops") return { kind: "exhausted" };
+  // A shutdown cut it short: it is no fault of the destination's and costs no step.
+  if (outcome.errorCode === "aborted") return { kind: "retry", delayMs: 0 };
   const { schedule, random } = context;
   const step = nextStep({ schedule, attemptNumber: attempt.step, outcome, retryAfterMs: outcome.retryAfterMs, random });
   if (!attempt.manual || step.kind === "succeeded" || step.kind === "stop") return step;
@@ -119,7 +164,7 @@ function judge(job: RunJob, attempt: Attempt, outcome: AttemptResult, context: R
   return { kind: "retry", delayMs: Math.max(job.resumeAtMs - context.settings.clock.now(), 0) };
 }
 
-function toNextState(step: NextStep, attempt: Attempt, context: RunContext): NextState {
+function toNextState(step: NextStep, attempt: Attempt, outcome: AttemptResult, context: RunContext): NextState {
   switch (step.kind) {
     case "succeeded":
       return { kind: "succeeded" };
@@ -129,6 +174,7 @@ function toNextState(step: NextStep, attempt: Attempt, context: RunContext): Nex
       // Stays owed: the stop holds it, and a resume goes on with the schedule.
       return { kind: "retry", delayMs: context.schedule[attempt.step] ?? 0 };
     case "retry": {
+      if (outcome.errorCode === "aborted") return { kind: "retry", delayMs: 0, keepStep: !attempt.manual };
       const quick = step.delayMs <= context.quickDelayMsMax && !attempt.manual && !context.stopping.aborted;
       return { kind: quick ? "quick" : "retry", delayMs: step.delayMs };
     }

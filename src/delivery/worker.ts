@@ -8,6 +8,7 @@
  * of a claim. Leases are extended while an attempt is under way; a run whose lease is lost is aborted.
  */
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { HandedOver, Handover } from "../core/handover.ts";
 import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
@@ -17,14 +18,21 @@ import { GroupCommit } from "../store/group-commit.ts";
 import { claimDue, untilNextDue } from "../store/sql/claim.ts";
 import { type CompletedAttempt, completeAttempts } from "../store/sql/complete.ts";
 import { settleBlocked } from "../store/sql/hold.ts";
-import { extendLeases } from "../store/sql/lease.ts";
+import { extendLeases, giveBackLeases } from "../store/sql/lease.ts";
 import { Alarm } from "./alarm.ts";
 import type { ForwardSettings } from "./forward.ts";
-import { type RunContext, type RunJob, runDelivery } from "./run.ts";
+import { Occupancy } from "./occupancy.ts";
+import { type Handed, type RunContext, type RunJob, runDelivery } from "./run.ts";
 import { Slots } from "./slots.ts";
 
+/** How often a delivery past its schedule is taken over from a worker that died over it, before it has failed. */
+const LOST_ATTEMPTS_MAX = 10;
 /** How long the loop rests after the store has failed, milliseconds. */
 const STORE_REST_MS = 500;
+/** The loop turns every second; one that has not for this long is stuck, milliseconds. */
+const ALIVE_MS_MAX = 15_000;
+/** How long a stop waits beyond its grace for what the end of the grace cut short, milliseconds. */
+const STOP_SLACK_MS = 3_000;
 
 export interface WorkerOptions {
   readonly pool: Pool;
@@ -33,7 +41,11 @@ export interface WorkerOptions {
   readonly loadWebhook: (id: string) => Promise<ReceivingWebhook | undefined>;
   readonly schedule: readonly number[];
   readonly leaseMs: number;
+  /** Attempts under way at once: in all, and at one destination. */
   readonly concurrency: number;
+  readonly destinationConcurrency: number;
+  /** Events read from the store at the same time. */
+  readonly readsMax: number;
   readonly runsMax: number;
   readonly claimRowsMax: number;
   readonly claimIntervalMs: number;
@@ -52,12 +64,17 @@ interface Run {
 export class DeliveryWorker implements Handover {
   readonly #options: WorkerOptions;
   readonly #slots: Slots;
+  readonly #reads: Slots;
+  readonly #occupancy: Occupancy;
   readonly #completions: GroupCommit<CompletedAttempt, boolean>;
   /** By lease token: a worker may take a delivery over from itself. */
   readonly #runs = new Map<string, Run>();
-  readonly #reserved = new Set<string>();
+  /** Lease tokens of deliveries about to be committed, and their destinations. */
+  readonly #reserved = new Map<string, string>();
   readonly #alarm = new Alarm();
   readonly #stopping = new AbortController();
+  /** Aborted when the grace of a stop has ended. */
+  readonly #overdue = new AbortController();
   #loop: Promise<void> | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #backlog = false;
@@ -66,6 +83,8 @@ export class DeliveryWorker implements Handover {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#slots = new Slots(options.concurrency);
+    this.#reads = new Slots(options.readsMax);
+    this.#occupancy = new Occupancy(options.concurrency, options.destinationConcurrency);
     const { pool, leaseMs, batchRetriesMax } = options;
     this.#completions = new GroupCommit(
       (attempts) => runBatch(attempts, (batch) => completeAttempts(pool, batch, leaseMs), batchRetriesMax),
@@ -88,22 +107,25 @@ export class DeliveryWorker implements Handover {
     this.#heartbeat.unref();
   }
 
-  /** Whether the loop has turned lately: two lease lengths, at least ten seconds. */
+  /** Whether the loop has turned lately. */
   get alive(): boolean {
-    const patienceMs = Math.max(2 * this.#options.leaseMs, 10_000);
-    return this.#loop !== undefined && performance.now() - this.#lastTurnMs < patienceMs;
+    return this.#loop !== undefined && performance.now() - this.#lastTurnMs < ALIVE_MS_MAX;
   }
 
-  reserve(): string | null {
-    const room = Math.min(this.#slots.free, this.#options.runsMax - this.#runs.size) - this.#reserved.size;
-    if (room <= 0 || !this.#loop || this.#stopping.signal.aborted) return null;
+  reserve(destinationId: string): string | null {
+    if (!this.#loop || this.#stopping.signal.aborted || this.#runs.size >= this.#options.runsMax) return null;
+    if (!this.#occupancy.admits(destinationId)) return null;
     const token = randomUUID();
-    this.#reserved.add(token);
+    this.#reserved.set(token, destinationId);
+    this.#occupancy.enter(destinationId);
     return token;
   }
 
   cancel(leaseToken: string): void {
+    const destinationId = this.#reserved.get(leaseToken);
+    if (destinationId === undefined) return;
     this.#reserved.delete(leaseToken);
+    this.#leave(destinationId);
   }
 
   wake(): void {
@@ -113,25 +135,57 @@ export class DeliveryWorker implements Handover {
   take({ webhook, event, ...ids }: HandedOver): void {
     this.#reserved.delete(ids.leaseToken);
     const first = { number: 1, step: 1, manual: false, resumeAtMs: null };
-    this.#run({ ...ids, ...first, eventId: event.id, handed: { webhook, event } });
+    this.#run({ ...ids, ...first, eventId: event.id }, { webhook, event });
   }
 
-  #run(job: RunJob): void {
+  #leave(destinationId: string): void {
+    this.#occupancy.leave(destinationId);
+    if (this.#backlog) this.#alarm.ring();
+  }
+
+  /** Runs a delivery that already counts in the occupancy. */
+  #run(job: RunJob, handed?: Handed): void {
     const abort = new AbortController();
-    const ended = runDelivery(job, this.#contextOf(abort.signal))
-      .catch((error) => this.#options.logger.error({ delivery: job.deliveryId, err: error }, "a delivery run failed"))
+    let occupies = true;
+    const onWait = (waiting: boolean) => {
+      occupies = !waiting;
+      if (waiting) this.#leave(job.webhookId);
+      else this.#occupancy.enter(job.webhookId);
+    };
+    const ended = runDelivery(job, this.#contextOf(abort.signal, onWait), handed)
+      .catch((error) => this.#giveUp(job, error))
       .finally(() => {
         this.#runs.delete(job.leaseToken);
-        if (this.#backlog) this.#alarm.ring();
+        if (occupies) this.#leave(job.webhookId);
       });
     this.#runs.set(job.leaseToken, { job, abort, ended });
   }
 
-  #contextOf(signal: AbortSignal): RunContext {
-    const { pool, forward, schedule, leaseMs, quickDelayMsMax, loadWebhook, random = Math.random } = this.#options;
+  /** A run ended by the store's failure: the delivery goes back as it was, or is taken over when its lease ends. */
+  async #giveUp(job: RunJob, error: unknown): Promise<void> {
+    const { pool, leaseMs, logger } = this.#options;
+    logger.error({ delivery: job.deliveryId, err: error }, "a delivery run failed");
+    if (!this.#overdue.signal.aborted)
+      await sleep(STORE_REST_MS, undefined, { signal: this.#overdue.signal }).catch(() => {});
+    await giveBackLeases(pool, [job], leaseMs).catch(() => {});
+  }
+
+  #contextOf(signal: AbortSignal, onWait: RunContext["onWait"]): RunContext {
+    const {
+      pool,
+      logger,
+      forward,
+      schedule,
+      leaseMs,
+      quickDelayMsMax,
+      loadWebhook,
+      random = Math.random,
+    } = this.#options;
     return {
       pool,
       slots: this.#slots,
+      reads: this.#reads,
+      logger,
       settings: forward,
       schedule,
       leaseMs,
@@ -141,6 +195,7 @@ export class DeliveryWorker implements Handover {
       stopping: this.#stopping.signal,
       loadWebhook,
       complete: (attempt) => this.#complete(attempt),
+      onWait,
     };
   }
 
@@ -151,9 +206,9 @@ export class DeliveryWorker implements Handover {
       try {
         return await this.#completions.submit(attempt);
       } catch (error) {
-        if (performance.now() >= untilMs) throw error;
+        if (performance.now() >= untilMs || this.#overdue.signal.aborted) throw error;
         this.#options.logger.warn({ delivery: attempt.deliveryId, err: error }, "an attempt could not be recorded yet");
-        await new Promise((resolve) => setTimeout(resolve, STORE_REST_MS));
+        await sleep(STORE_REST_MS, undefined, { signal: this.#overdue.signal }).catch(() => {});
       }
     }
   }
@@ -172,16 +227,19 @@ export class DeliveryWorker implements Handover {
 
   /** Claims what there is room for; resolves to how long to rest. */
   async #turn(): Promise<number> {
-    const { pool, claimRowsMax, leaseMs, claimIntervalMs, runsMax } = this.#options;
-    const room = Math.min(this.#slots.free, runsMax - this.#runs.size) - this.#reserved.size;
-    const limit = Math.min(room, claimRowsMax);
-    this.#backlog = limit <= 0;
+    const { pool, claimRowsMax, leaseMs, claimIntervalMs, runsMax, schedule } = this.#options;
+    const limit = Math.min(this.#occupancy.claimable, runsMax - this.#runs.size, claimRowsMax);
+    const except = this.#occupancy.saturated();
+    this.#backlog = limit <= 0 || except.length > 0;
     if (limit <= 0) return claimIntervalMs;
-    const { claimed, blocked } = await claimDue(pool, limit, leaseMs);
-    for (const job of claimed) this.#run(job);
+    const { found, claimed, blocked } = await claimDue(pool, { limit, leaseMs, stepsMax: schedule.length + LOST_ATTEMPTS_MAX, except });
+    for (const job of claimed) {
+      this.#occupancy.enter(job.webhookId);
+      this.#run(job);
+    }
     if (blocked.length > 0) await settleBlocked(pool, blocked);
-    if (claimed.length + blocked.length === limit) return 0;
-    const nextMs = await untilNextDue(pool);
+    if (found === limit) return 0;
+    const nextMs = await untilNextDue(pool, except);
     return Math.min(Math.max(nextMs ?? claimIntervalMs, 1), claimIntervalMs);
   }
 
@@ -201,18 +259,30 @@ export class DeliveryWorker implements Handover {
     this.#runs.get(job.leaseToken)?.abort.abort();
   }
 
-  /** Stops claiming, lets attempts under way end for up to `graceMs`, gives leases back. May be called twice. */
+  /**
+   * Stops claiming, lets attempts under way end for up to `graceMs`, gives leases back. Returns a little after the
+   * grace at the latest, even if the store does not answer; then leases end by themselves. May be called twice.
+   */
   async stop(graceMs: number): Promise<void> {
     this.#stopping.abort();
     this.#alarm.ring();
-    await this.#loop;
-    const ended = Promise.all([...this.#runs.values()].map((run) => run.ended));
     const grace = setTimeout(() => {
+      this.#overdue.abort();
       for (const run of this.#runs.values()) run.abort.abort();
     }, graceMs);
-    await ended;
+    const latest = new AbortController();
+    await Promise.race([
+      this.#settled(),
+      sleep(graceMs + STOP_SLACK_MS, undefined, { signal: latest.signal }).catch(() => {}),
+    ]);
+    latest.abort();
     clearTimeout(grace);
     clearInterval(this.#heartbeat);
+  }
+
+  async #settled(): Promise<void> {
+    await this.#loop;
+    await Promise.all([...this.#runs.values()].map((run) => run.ended));
     await this.#completions.drain();
   }
 }

@@ -33,9 +33,12 @@ export class Listener {
   /** HTTP/1 answers under way. */
   readonly #answers = new Set<ServerResponse>();
   readonly #limits: ListenerLimits;
+  readonly #onFailure: (error: Error) => void;
 
-  constructor(handle: RequestHandler, limits: ListenerLimits) {
+  /** `onFailure` hears of connections that could not be accepted; the port goes on. */
+  constructor(handle: RequestHandler, limits: ListenerLimits, onFailure: (error: Error) => void) {
     this.#limits = limits;
+    this.#onFailure = onFailure;
     this.#http1 = createHttp1Server(
       {
         maxHeaderSize: limits.headerBytesMax,
@@ -74,6 +77,7 @@ export class Listener {
       this.#http1.once("error", reject);
       this.#http1.listen({ host, port }, () => {
         this.#http1.off("error", reject);
+        this.#http1.on("error", this.#onFailure);
         resolve();
       });
     });

@@ -47,6 +47,11 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
           refuse(new AppError("SERVICE_UNAVAILABLE", "the server is full"));
       };
       const onEnd = () => {
+        // An HTTP/2 stream that is reset with NO_ERROR in the middle of its body ends as if that were all of it.
+        if (request.aborted) {
+          refuse(new SenderGoneError());
+          return;
+        }
         request.off("close", onClose);
         resolve({ body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size), release });
       };

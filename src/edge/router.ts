@@ -3,12 +3,14 @@
 import type { BlockList } from "node:net";
 import { createContextValues } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
+import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import type { Receiver } from "../core/receive.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import type { Logger } from "../observe/logger.ts";
 import { originKey, remoteAddressKey } from "../rpc/context.ts";
 import { HTTP_STATUS, restError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
+import { splitTarget } from "../transcode/http-exchange.ts";
 import { createTranscoder, TranscodeError } from "../transcode/transcoder.ts";
 import {
   type Exchange,
@@ -56,7 +58,8 @@ export function createRouter(options: RouterOptions): RequestHandler {
     bodyBytesInMemoryMax: options.bodyBytesInMemoryMax,
   });
   const transcoder = createTranscoder({
-    services: rpc.services,
+    // The raw handler is the only way in over REST: it alone reads bodies under the shared budget.
+    services: rpc.services.filter((spec) => spec.service !== ReceiveService),
     interceptors: rpc.interceptors,
     requestGate: rpc.requestGate,
     successStatus: (method) => (method.name.startsWith("Create") ? 201 : 200),
@@ -123,8 +126,4 @@ function encodeError(error: unknown) {
   return { ...rest, status: HTTP_STATUS[error.code], headers: { ...rest.headers, ...error.headers } };
 }
 
-function pathOf(request: HttpRequest): string {
-  const url = request.url ?? "/";
-  const query = url.indexOf("?");
-  return query === -1 ? url : url.slice(0, query);
-}
+const pathOf = (request: HttpRequest): string => splitTarget(request.url ?? "/").path;

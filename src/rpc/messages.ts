@@ -30,12 +30,13 @@ function some<Name extends string, Value>(name: Name, value: Value | null | unde
 
 /** Repeated headers are joined as RFC 9110 §5.3 allows. */
 function headerMap(headers: HeaderList | null | undefined): Record<string, string> {
-  const map: Record<string, string> = {};
+  const map = new Map<string, string>();
   for (const [name, value] of headers ?? []) {
     const key = name.toLowerCase();
-    map[key] = key in map ? `${map[key]}, ${value}` : value;
+    const before = map.get(key);
+    map.set(key, before === undefined ? value : `${before}, ${value}`);
   }
-  return map;
+  return Object.fromEntries(map);
 }
 
 /** `origin` is where the caller reached us; it begins the receive URL. */

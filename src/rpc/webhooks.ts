@@ -64,32 +64,36 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
 
 type Take = (webhook: Webhook) => Partial<WebhookPatch>;
 
+/** What `forwarding` takes, whole or by its one writable field. */
+const takeForwarding: Take = ({ forwarding }) => (forwarding?.state ? { forwardingState: forwarding.state } : {});
+
 /** What each mask path takes from the message; a masked field that is not set means "none". */
-const PATCHABLE: Readonly<Record<string, Take>> = {
-  name: (webhook) => ({ name: webhook.name ?? null }),
-  url: (webhook) => ({ url: webhook.url ?? null }),
-  source: (webhook) => ({ source: webhook.source ?? null }),
-  description: (webhook) => ({ description: webhook.description ?? null }),
-  events: (webhook) => ({ events: webhook.events }),
-  status: (webhook) => ({ status: webhook.status ?? null }),
-  enabled: (webhook) => ({ enabled: webhook.enabled ?? null }),
-  forwarding: (webhook) => (webhook.forwarding?.state ? { forwardingState: webhook.forwarding.state } : {}),
-  secret: (webhook) => (webhook.issuedSecret.case === "secret" ? { secret: webhook.issuedSecret.value } : {}),
-};
+const PATCHABLE: ReadonlyMap<string, Take> = new Map<string, Take>([
+  ["name", (webhook) => ({ name: webhook.name ?? null })],
+  ["url", (webhook) => ({ url: webhook.url ?? null })],
+  ["source", (webhook) => ({ source: webhook.source ?? null })],
+  ["description", (webhook) => ({ description: webhook.description ?? null })],
+  ["events", (webhook) => ({ events: webhook.events })],
+  ["status", (webhook) => ({ status: webhook.status ?? null })],
+  ["enabled", (webhook) => ({ enabled: webhook.enabled ?? null })],
+  ["forwarding", takeForwarding],
+  ["forwarding.state", takeForwarding],
+  ["secret", (webhook) => (webhook.issuedSecret.case === "secret" ? { secret: webhook.issuedSecret.value } : {})],
+]);
 
 /** Fields that a full replacement resets where they are not given. */
 const REPLACEABLE = ["name", "url", "source", "description", "events", "status"];
 /** Fields that only we write; a client may send them back. */
-const OUTPUT_ONLY = /^(id|delivery_count|last_delivery_at|created_at|updated_at|receive_url|forward_secret)$/;
+const OUTPUT_ONLY =
+  /^(id|delivery_count|last_delivery_at|created_at|updated_at|receive_url|forward_secret|forwarding\.(reason|stopped_at))$/;
 
 /** The patch that a mask picks out of the message: empty means the populated fields, `*` a full replacement (AIP-134). */
 function patchOf(webhook: Webhook, mask: readonly string[]): WebhookPatch {
   const names = mask.length === 0 ? populated(webhook) : mask.includes("*") ? replaced(webhook) : mask;
   const patch: Partial<WebhookPatch> = {};
   for (const path of names) {
-    const name = path.split(".", 1)[0] ?? path;
-    if (OUTPUT_ONLY.test(name)) continue;
-    const take = PATCHABLE[name];
+    if (OUTPUT_ONLY.test(path)) continue;
+    const take = PATCHABLE.get(path);
     if (!take) throw invalidField("updateMask", "unknown", `names no field of a webhook: "${path}"`);
     Object.assign(patch, take(webhook));
   }
@@ -97,11 +101,11 @@ function patchOf(webhook: Webhook, mask: readonly string[]): WebhookPatch {
 }
 
 function populated(webhook: Webhook): string[] {
-  return Object.keys(PATCHABLE).filter((name) => {
-    if (name === "events") return webhook.events.length > 0;
-    if (name === "secret") return webhook.issuedSecret.case === "secret";
-    return webhook[name as "name" | "forwarding"] !== undefined;
-  });
+  const names = ["name", "url", "source", "description", "status", "enabled", "forwarding"] as const;
+  const set: string[] = names.filter((name) => webhook[name] !== undefined);
+  if (webhook.events.length > 0) set.push("events");
+  if (webhook.issuedSecret.case === "secret") set.push("secret");
+  return set;
 }
 
 function replaced(webhook: Webhook): string[] {

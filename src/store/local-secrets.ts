@@ -1,6 +1,6 @@
 /** Secrets kept in DATA_DIR beside the embedded server, readable by their owner only. */
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createDurably, readIfPresent } from "./embedded/durable-file.ts";
 
@@ -15,9 +15,9 @@ export async function openMasterKey(dataDir: string): Promise<Buffer> {
   return key;
 }
 
-/** Keeps the first API key where its owner can read it again; resolves to the file's path. */
-export async function keepApiKey(dataDir: string, key: string): Promise<string> {
+/** Keeps the first API key in DATA_DIR/api-key, in place of what an earlier database may have left there. */
+export async function keepApiKey(dataDir: string, key: string): Promise<void> {
   const path = join(dataDir, "api-key");
+  await rm(path, { force: true });
   await createDurably(path, `${key}\n`);
-  return path;
 }

@@ -1,7 +1,8 @@
-/** Work behind the scenes: purging deleted webhooks and ended duplicates' keys, and making partitions ahead of time. */
+/** Work behind the scenes: releasing what was held, purging what was deleted or has ended, making partitions ahead. */
 import type { Pool } from "pg";
 import type { Logger } from "../observe/logger.ts";
 import { ensurePartitions } from "./partitions.ts";
+import { releaseStep } from "./sql/hold.ts";
 import { purgeDedupe, purgeStep } from "./sql/purge.ts";
 
 export interface MaintenanceOptions {
@@ -11,6 +12,9 @@ export interface MaintenanceOptions {
   readonly purgeLateMs: number;
   readonly purgeRecheckMs: number;
   readonly partitionDaysAhead: number;
+  readonly releaseRows: number;
+  /** Told after each step that released deliveries. */
+  readonly onRelease: () => void;
 }
 
 /** How often it looks without being told, milliseconds. */
@@ -56,8 +60,9 @@ export class Maintenance {
   }
 
   async #turn(): Promise<void> {
-    const { pool, purgeRows, purgeLateMs, purgeRecheckMs, partitionDaysAhead } = this.#options;
+    const { pool, purgeRows, purgeLateMs, purgeRecheckMs, partitionDaysAhead, releaseRows, onRelease } = this.#options;
     const step = { rows: purgeRows, lateMs: purgeLateMs, recheckMs: purgeRecheckMs };
+    while (!this.#stopped && (await releaseStep(pool, releaseRows))) onRelease();
     while (!this.#stopped && (await purgeStep(pool, step)));
     while (!this.#stopped && (await purgeDedupe(pool, purgeRows)));
     if (performance.now() - this.#partitionsAtMs > PARTITION_INTERVAL_MS) {

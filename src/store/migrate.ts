@@ -15,7 +15,12 @@ const MIGRATIONS = [Initial];
  * it at once: an advisory lock on a connection of its own makes them take turns (the migrator has no lock).
  */
 export async function migrate(connection: StoreConnection, options: { now: number; partitionDaysAhead: number }) {
-  const { statement_timeout: _, idle_in_transaction_session_timeout: __, ...plain } = poolOptions(connection, "orm");
+  const {
+    statement_timeout: _,
+    query_timeout: __,
+    idle_in_transaction_session_timeout: ___,
+    ...plain
+  } = poolOptions(connection, "orm");
   const client = new Client({ ...plain, application_name: "alumia-migrate" });
   client.on("error", () => {});
   await client.connect();

@@ -5,6 +5,7 @@
 import type { Client, Pool, PoolClient } from "pg";
 
 const DAY_MS = 86_400_000;
+const LOCK_TIMEOUT_MS = 2_000;
 const PARTITIONED = ["events", "deliveries", "delivery_attempts"] as const;
 
 /** The smallest UUID whose UUIDv7 timestamp (RFC 9562 §5.7) is the given millisecond. */
@@ -39,12 +40,14 @@ async function makePartition(
   from: string,
   to: string,
 ) {
+  // Both statements are one implicit transaction. Waiting long for the parent's lock would hold every receive up.
+  const statement = `create table if not exists ${table}_p${suffix} partition of ${table}
+    for values from ('${from}') to ('${to}')`;
   try {
-    await client.query(
-      `create table if not exists ${table}_p${suffix} partition of ${table} for values from ('${from}') to ('${to}')`,
-    );
+    await client.query(`set local lock_timeout = '${LOCK_TIMEOUT_MS}ms'; ${statement}`);
   } catch (error) {
-    // 23514: the default partition already holds rows of that day.
-    if ((error as { code?: string }).code !== "23514") throw error;
+    // 23514: the default partition already holds rows of that day. 55P03: no lock; the next turn tries again.
+    const { code = "" } = error as { code?: string };
+    if (code !== "23514" && code !== "55P03") throw error;
   }
 }

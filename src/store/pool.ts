@@ -11,6 +11,9 @@ export interface StoreConnection {
   readonly connectTimeoutMs: number;
 }
 
+/** How much longer than the server we wait for a statement, milliseconds. */
+const QUERY_SLACK_MS = 5_000;
+
 /** Options of one of the two pools, named in pg_stat_activity. */
 export function poolOptions(connection: StoreConnection, name: "hot" | "orm"): PoolConfig {
   return {
@@ -20,6 +23,8 @@ export function poolOptions(connection: StoreConnection, name: "hot" | "orm"): P
     connectionTimeoutMillis: connection.connectTimeoutMs,
     statement_timeout: connection.statementTimeoutMs,
     idle_in_transaction_session_timeout: connection.statementTimeoutMs,
+    // The server cancels first; this is for one that no longer answers at all.
+    query_timeout: connection.statementTimeoutMs + QUERY_SLACK_MS,
     keepAlive: true,
   };
 }

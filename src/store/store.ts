@@ -66,7 +66,7 @@ async function connect(
   return {
     pool,
     orm,
-    endpoints: typeof target === "string" ? await endpointsOf(target) : [],
+    endpoints: typeof target === "string" ? await endpointsOf(target) : [{ address: target.host, port: target.port }],
     check: async () => await schemaIsCurrent((sql) => pool.query(sql)),
     close: () => {
       closed ??= close();

@@ -1,6 +1,6 @@
 /** Recording against a real database: one batch, bad rows, keys that others hold. */
 import type { Pool, PoolClient } from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { dedupeKey, EventRecorder } from "../../src/core/event-recorder.ts";
 import { newId } from "../../src/core/ids.ts";
 import type { ReceiveRow } from "../../src/store/sql/receive.ts";
@@ -131,6 +131,23 @@ describe("one batch", () => {
       { kind: "stored" },
     ]);
     expect(await recordedIds()).toEqual([rows[2]?.eventId]);
+  });
+
+  test("a copy judged against an older version is no repeat, but stale: its secret may have been rotated", async () => {
+    const rows = [keyed("evt_1", "a"), keyed("evt_1", "a", { version: "6" })];
+    expect(await Promise.all(rows.map((row) => recorder.record(row)))).toEqual([{ kind: "stored" }, { kind: "stale" }]);
+  });
+
+  test("copies cost one statement together", async () => {
+    const query = vi.spyOn(pool, "query");
+    const rows = Array.from({ length: 50 }, () => keyed("evt_1", "a"));
+    const [first, ...rest] = await Promise.all(rows.map((row) => recorder.record(row)));
+    expect(first).toEqual({ kind: "stored" });
+    expect(new Set(rest.map((one) => JSON.stringify(one)))).toEqual(
+      new Set([JSON.stringify({ kind: "repeat", eventId: rows[0]?.eventId })]),
+    );
+    expect(query).toHaveBeenCalledTimes(1);
+    query.mockRestore();
   });
 
   test("a stale row takes no key", async () => {

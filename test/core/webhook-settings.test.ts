@@ -104,7 +104,7 @@ test.each([
 
 test.each([
   ["stripe", "stripe"],
-  [" Stripe ", "Stripe"],
+  [" Stripe ", "stripe"],
   ["", "custom"],
   ["  ", "custom"],
   [null, "custom"],

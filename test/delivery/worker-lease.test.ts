@@ -36,6 +36,8 @@ afterAll(async () => {
   await database?.drop();
 });
 
+const claim = (limit: number) => claimDue(pool, { limit, leaseMs: LEASE_MS, stepsMax: 10, except: [] });
+
 /** A delivery that is due now, with `attempts` behind it. */
 async function owe(attempts = 0): Promise<string> {
   const id = randomUUID();
@@ -68,7 +70,7 @@ function attemptOf(
 }
 
 async function claimOne() {
-  const { claimed } = await claimDue(pool, 1, LEASE_MS);
+  const { claimed } = await claim(1);
   if (!claimed[0]) throw new Error("nothing was claimed");
   return claimed[0];
 }
@@ -81,17 +83,13 @@ const endLease = async (deliveryId: string) =>
 
 test("a claim takes no more than its limit, and what is leased is not claimed again", async () => {
   for (let n = 0; n < 5; n++) await owe();
-  const [a, b, c] = await Promise.all([
-    claimDue(pool, 2, LEASE_MS),
-    claimDue(pool, 2, LEASE_MS),
-    claimDue(pool, 2, LEASE_MS),
-  ]);
+  const [a, b, c] = await Promise.all([claim(2), claim(2), claim(2)]);
   const ids = [a, b, c].flatMap(({ claimed }) => claimed.map((job) => job.deliveryId));
   expect(new Set(ids).size).toBe(ids.length);
   expect([a, b, c].every(({ claimed }) => claimed.length <= 2)).toBe(true);
-  const { claimed: rest } = await claimDue(pool, 100, LEASE_MS);
+  const { claimed: rest } = await claim(100);
   expect(ids.length + rest.length).toBe(5);
-  expect((await claimDue(pool, 100, LEASE_MS)).claimed).toEqual([]);
+  expect((await claim(100)).claimed).toEqual([]);
 });
 
 test.each<NextState>([
@@ -166,4 +164,26 @@ test("a worker that dies between two attempts leaves none behind as interrupted"
   await endLease(deliveryId);
   expect(await claimOne()).toMatchObject({ number: 2, step: 2 });
   expect(await rowsOf("delivery_attempts", deliveryId)).toHaveLength(1);
+});
+
+test("a delivery past its schedule that workers keep dying over has failed in the end", async () => {
+  const id = await owe(10);
+  const lose = () =>
+    pool.query(
+      `update delivery_queue set due_at = now(), started_at = now(), lease_token = gen_random_uuid()
+       where delivery_id = $1`,
+      [id],
+    );
+  await pool.query("update delivery_queue set step = 9 where delivery_id = $1", [id]);
+  await lose();
+  expect((await claim(1)).claimed).toMatchObject([{ deliveryId: id, step: 10 }]);
+  await lose();
+  expect(await claim(1)).toEqual({ found: 1, claimed: [], blocked: [] });
+  const { rows } = await pool.query(
+    "select status, attempt_count, completed_at is not null as ended from deliveries where id = $1",
+    [id],
+  );
+  expect(rows).toEqual([{ status: "failed", attempt_count: 11, ended: true }]);
+  const { rows: queued } = await pool.query("select 1 from delivery_queue where delivery_id = $1", [id]);
+  expect(queued).toEqual([]);
 });

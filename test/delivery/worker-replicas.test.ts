@@ -7,8 +7,9 @@ import { startService, type TestService } from "../support/service.ts";
 import { createForwardingWebhook } from "./forwarding.ts";
 
 const BACKLOG = 300;
+/** Attempts of one replica at one destination: half of what it may have under way. */
 const CONCURRENCY = 8;
-const env = { DELIVERY_CONCURRENCY: String(CONCURRENCY) };
+const env = { DELIVERY_CONCURRENCY: String(2 * CONCURRENCY) };
 let first: TestService;
 let second: TestService;
 let destination: Destination;

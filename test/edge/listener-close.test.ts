@@ -11,14 +11,22 @@ const GRACE_MS = 600_000;
 
 const limits = { ...LIMITS, prefaceTimeoutMs: GRACE_MS };
 
+const onFailure = (error: Error) => {
+  throw error;
+};
+
 /** A listener whose requests wait for the test's answer. */
 async function startListener() {
   const asked: ServerResponse[] = [];
   let waiting: (() => void) | undefined;
-  const listener = new Listener((_request, response) => {
-    asked.push(response as ServerResponse);
-    waiting?.();
-  }, limits);
+  const listener = new Listener(
+    (_request, response) => {
+      asked.push(response as ServerResponse);
+      waiting?.();
+    },
+    limits,
+    onFailure,
+  );
   const port = await listener.listen("127.0.0.1", 0);
   const next = async (count: number): Promise<ServerResponse> => {
     while (asked.length < count) await new Promise<void>((resolve) => (waiting = resolve));

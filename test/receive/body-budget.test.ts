@@ -1,12 +1,20 @@
 /** The budget of bodies in memory, shared by all receives: what is over it is refused, and every end of a request gives its bytes back. */
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  createServer as createHttp2Server,
+  type Http2Server,
+} from "node:http2";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import type { Pool } from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { EventRecorder } from "../../src/core/event-recorder.ts";
 import { Receiver } from "../../src/core/receive.ts";
 import type { ReceivingWebhook } from "../../src/core/receiving-webhook.ts";
 import { WebhookLoader } from "../../src/core/webhook-loader.ts";
+import type { Exchange, HttpRequest, RequestHandler } from "../../src/edge/exchange.ts";
 import { createReceiveHandler } from "../../src/edge/receive-handler.ts";
 import { createLogger } from "../../src/observe/logger.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -21,8 +29,9 @@ const PATH = "/api/v1/webhooks/receive/0198f3a1-0000-7000-8000-000000000000";
 let database: TestDatabase;
 let pool: Pool;
 let server: Server;
+let http2: Http2Server;
 let url: string;
-let onRequest: (request: IncomingMessage) => void = () => {};
+let onRequest: (request: HttpRequest) => void = () => {};
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -44,28 +53,31 @@ beforeAll(async () => {
   });
   const logger = createLogger("silent");
   const handle = createReceiveHandler({ receiver, logger, bodyBytesMax: BODY_MAX, bodyBytesInMemoryMax: BUDGET });
-  server = createServer((request, response) => {
+  const listener: RequestHandler = (request, response) => {
     request.on("error", () => {});
-    handle({ request, response }, request.url ?? "");
+    handle({ request, response } as Exchange, request.url ?? "");
     onRequest(request);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  };
+  server = createServer(listener);
+  http2 = createHttp2Server(listener);
+  for (const one of [server, http2]) await new Promise<void>((resolve) => one.listen(0, "127.0.0.1", resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${PATH}`;
 });
 afterAll(async () => {
   server?.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  for (const one of [server, http2]) await new Promise((resolve) => one.close(resolve));
   await pool?.end();
   await database?.drop();
 });
 
 const sendWhole = async (bytes: number) => await fetch(url, { method: "POST", body: new Uint8Array(bytes) });
 
-/** A request of which `bytes` have been read by the server, and whose end has not come. */
-async function sendPart(bytes: number, declared: number): Promise<{ socket: Socket; closed: Promise<void> }> {
+/** Tells when the server has read `bytes` of the next request's body, and when that request is over. */
+function watchNext(bytes: number): { seen: Promise<void>; closed: Promise<void> } {
   const seen = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   onRequest = (request) => {
+    onRequest = () => {};
     let read = 0;
     request.on("data", (chunk: Buffer) => {
       read += chunk.length;
@@ -73,13 +85,18 @@ async function sendPart(bytes: number, declared: number): Promise<{ socket: Sock
     });
     request.on("close", () => closed.resolve());
   };
+  return { seen: seen.promise, closed: closed.promise };
+}
+
+/** A request of which `bytes` have been read by the server, and whose end has not come. */
+async function sendPart(bytes: number, declared: number): Promise<{ socket: Socket; closed: Promise<void> }> {
+  const { seen, closed } = watchNext(bytes);
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
   socket.on("error", () => {});
   socket.write(`POST ${PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${declared}\r\n\r\n`);
   socket.write(Buffer.alloc(bytes));
-  await seen.promise;
-  onRequest = () => {};
-  return { socket, closed: closed.promise };
+  await seen;
+  return { socket, closed };
 }
 
 test("what does not fit is answered 503 with Retry-After; what fits is read, and afterwards there is room again", async () => {
@@ -104,6 +121,33 @@ test("senders that go away in the middle of a body leave nothing behind", async 
     await closed;
   }
   expect((await sendWhole(BODY_MAX)).status).toBe(404);
+});
+
+describe("an HTTP/2 stream that ends in the middle of a body is no request, and leaves nothing behind", () => {
+  const ends: [name: string, end: (stream: ClientHttp2Stream, session: ClientHttp2Session) => void][] = [
+    ["reset without an error", (stream) => stream.destroy()],
+    ["reset with an error", (stream) => stream.destroy(new Error("gone"))],
+    ["the connection ends", (_stream, session) => session.destroy()],
+  ];
+
+  test.each(ends)("%s", async (_name, end) => {
+    const query = vi.spyOn(pool, "query");
+    for (let n = 0; n < 5; n++) {
+      const session = connectHttp2(`http://127.0.0.1:${(http2.address() as AddressInfo).port}`);
+      session.on("error", () => {});
+      const { seen, closed } = watchNext(BODY_MAX - 1);
+      const stream = session.request({ ":method": "POST", ":path": PATH });
+      stream.on("error", () => {});
+      stream.write(Buffer.alloc(BODY_MAX - 1));
+      await seen;
+      end(stream, session);
+      await closed;
+      session.destroy();
+    }
+    expect(query).not.toHaveBeenCalled();
+    query.mockRestore();
+    expect((await sendWhole(BODY_MAX)).status).toBe(404);
+  });
 });
 
 test("refused bodies leave nothing behind", async () => {

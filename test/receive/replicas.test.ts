@@ -1,6 +1,7 @@
 /** Two replicas: what is changed through one is in force for the other's very next request, though it remembers the webhook. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hubSignature, send } from "../support/api.ts";
+import { eventually } from "../support/eventually.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { type CreatedWebhook, createWebhook, eventsOf, readEvent, receiveUrlAt, refused } from "./senders.ts";
 
@@ -99,17 +100,24 @@ describe.each(directions)("%s", (_name, replicas) => {
     expect(answer.body.error.message).toContain("this webhook's source is stripe");
   });
 
-  test("paused: the delivery is held", async () => {
+  test("paused: the delivery waits", async () => {
     const [here, there] = replicas();
-    // Nobody listens there; a held delivery never finds out.
+    // Nobody listens there; a delivery that waits never finds out.
     const webhook = await createWarm();
     await here.api.patch(`/webhooks/${webhook.id}`, { status: "paused", url: "http://127.0.0.1:9/" });
     const { body } = await post(there, webhook);
-    const { rows } = await a.pool.query(
-      "select d.status, q.held, q.attempts from deliveries d join delivery_queue q on q.delivery_id = d.id where d.event_id = $1",
-      [body.eventId],
-    );
-    expect(rows).toEqual([{ status: "paused", held: true, attempts: 0 }]);
+    const statusOf = async () => {
+      const { rows } = await a.pool.query(
+        `select d.status, q.held, q.attempts, q.lease_token from deliveries d
+         join delivery_queue q on q.delivery_id = d.id where d.event_id = $1`,
+        [body.eventId],
+      );
+      return rows[0];
+    };
+    const waits = { status: "paused", attempts: 0, lease_token: null };
+    expect(await statusOf()).toMatchObject(waits);
+    await eventually("held", async () => (await statusOf())?.held);
+    expect(await statusOf()).toMatchObject(waits);
   });
 });
 

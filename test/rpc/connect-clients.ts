@@ -55,9 +55,12 @@ const common = ({ url, key, fetch: send }: TransportOptions) => ({
   fetch: withKey(key, send ?? fetch),
 });
 
+export const connectJson: MakeTransport = (options) =>
+  createConnectTransport({ ...common(options), useBinaryFormat: false });
+
 /** The protocols that a browser speaks. */
 export const TRANSPORTS: Readonly<Record<string, MakeTransport>> = {
-  "Connect JSON": (options) => createConnectTransport({ ...common(options), useBinaryFormat: false }),
+  "Connect JSON": connectJson,
   "Connect binary": (options) => createConnectTransport({ ...common(options), useBinaryFormat: true }),
   "gRPC-Web": (options) => createGrpcWebTransport(common(options)),
 };

@@ -215,8 +215,9 @@ async function createAndRevokeApiKey({ apiKeys }: Clients) {
   expect(await use()).toBe(401);
 }
 
-async function receive({ receiving, events }: Clients) {
-  const { id: webhookId, secret } = seeded.webhook;
+async function receive({ webhooks, receiving, events }: Clients) {
+  const { webhook } = await webhooks.createWebhook({ name: "w", events: ["order.*"] });
+  const [webhookId, secret] = [webhook?.id ?? "", secretOf(webhook)];
   const data = new TextEncoder().encode('{"type":"a.b"}');
   const headers = { ...hubSignature(secret, data), "x-shop": "one" };
   const request = { webhookId, body: { contentType: "application/json", data } };

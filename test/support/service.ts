@@ -22,7 +22,7 @@ export interface TestService {
   readonly api: Api;
   /** A client of a new organization. */
   otherOrganization(): Promise<Api>;
-  /** Makes everything that waits in the queue due `ms` milliseconds earlier, and wakes the worker. */
+  /** Makes everything that waits in the queue, and that nobody holds, due `ms` milliseconds earlier, and wakes the worker. */
   advanceQueue(ms: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -68,7 +68,10 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     api: createApi(app.url, BOOTSTRAP_KEY),
     otherOrganization: async () => createApi(app.url, await mintOtherKey(pool)),
     advanceQueue: async (ms) => {
-      await pool.query("update delivery_queue set due_at = due_at - $1 * interval '1 millisecond'", [ms]);
+      await pool.query(
+        "update delivery_queue set due_at = due_at - $1 * interval '1 millisecond' where lease_token is null",
+        [ms],
+      );
       worker.wake();
     },
     stop: async () => {

@@ -62,6 +62,11 @@ create table webhook_counters (
   last_delivery_at timestamptz
 ) with (fillfactor = 50);
 
+create table releases (
+  webhook_id uuid primary key references webhooks (id) on delete cascade,
+  organization_id uuid not null
+);
+
 create table purges (
   webhook_id uuid primary key,
   organization_id uuid not null,
@@ -119,6 +124,7 @@ create table deliveries (
   completed_at timestamptz
 ) partition by range (id);
 create index on deliveries (webhook_id, id desc);
+create index on deliveries (webhook_id, id desc) where status in ('failed', 'paused', 'canceled');
 create table deliveries_default partition of deliveries default;
 
 create table delivery_attempts (
@@ -167,7 +173,7 @@ create table delivery_queue (
   lease_token uuid
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 create index delivery_queue_due on delivery_queue (due_at) where not held;
-create index on delivery_queue (destination_id);
+create index on delivery_queue (destination_id, due_at);
 `;
 
 export class Initial extends Migration {

@@ -21,6 +21,8 @@ export interface ClaimedDelivery {
 }
 
 export interface Claim {
+  /** Rows that were due, whatever became of them. */
+  readonly found: number;
   readonly claimed: ClaimedDelivery[];
   /** Deliveries that were due but whose webhook is paused, stopped, without url, or gone: give them to `settleBlocked`. */
   readonly blocked: string[];
@@ -29,25 +31,34 @@ export interface Claim {
 // The limit is taken inside a materialized CTE: it runs exactly once, whatever the plan.
 const CLAIM = `
 with due as materialized (
-  select q.* from delivery_queue q where not q.held and q.due_at <= now()
+  select q.* from delivery_queue q
+  where not q.held and q.due_at <= now() and q.destination_id <> all ($3::uuid[])
   order by q.due_at limit $1 for update skip locked
-), open as materialized (
-  select d.*, w.id is not null and w.status = 'active' and w.forwarding_stopped_at is null and w.url is not null as go
+), judged as materialized (
+  select d.*, d.started_at is not null and not d.manual and d.step >= $4 as spent,
+    w.id is not null and w.status = 'active' and w.forwarding_stopped_at is null and w.url is not null as takes
   from due d left join webhooks w on w.id = d.webhook_id
+), open as materialized (
+  select *, takes and not spent as go from judged
 ), lost as (
   insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, started_at,
     duration_ms, error_code, error_message, next_attempt_at)
   select delivery_id, attempts, organization_id, webhook_id, case when manual then 'manual' else 'scheduled' end,
     'interrupted', started_at, least(extract(epoch from now() - started_at) * 1000, 2147483647)::int, 'interrupted',
-    'the worker that made this attempt died before it recorded the outcome', now()
+    'the worker that made this attempt died before it recorded the outcome', case when not spent then now() end
   from open where started_at is not null and lease_token is not null
   on conflict do nothing
   returning webhook_id, number
+), locked as materialized (
+  select c.webhook_id from webhook_counters c where c.webhook_id in (select webhook_id from lost)
+  order by c.webhook_id for update
 ), counted as (
   update webhook_counters c set delivery_count = c.delivery_count + l.first_attempts,
     last_delivery_at = greatest(c.last_delivery_at, now())
   from (select webhook_id, count(*) filter (where number = 1) as first_attempts from lost group by webhook_id) l
-  where c.webhook_id = l.webhook_id
+  where c.webhook_id = l.webhook_id and c.webhook_id in (select webhook_id from locked)
+), exhausted as (
+  delete from delivery_queue q using open o where q.delivery_id = o.delivery_id and o.spent
 ), leased as (
   update delivery_queue q set lease_token = o.token, due_at = now() + $2 * interval '1 millisecond',
     attempts = q.attempts + 1, step = q.step + (not q.manual)::int, started_at = now()
@@ -56,19 +67,22 @@ with due as materialized (
   returning q.delivery_id, q.organization_id, q.webhook_id, q.event_id, q.lease_token, q.attempts, q.step, q.manual,
     q.resume_at
 ), shown as (
-  update deliveries d set status = case when o.go then 'delivering' else 'pending' end, attempt_count = o.attempts,
-    next_attempt_at = case when not o.go then o.due_at end, updated_at = now()
+  update deliveries d set attempt_count = o.attempts, updated_at = now(),
+    status = case when o.go then 'delivering' when o.spent then 'failed' else 'pending' end,
+    next_attempt_at = case when not o.go and not o.spent then o.due_at end,
+    completed_at = case when o.spent then now() end
   from open o where d.id = o.delivery_id
 ), unleased as (
   update delivery_queue q set lease_token = null, started_at = null
-  from open o where q.delivery_id = o.delivery_id and not o.go and q.lease_token is not null
+  from open o where q.delivery_id = o.delivery_id and not o.go and not o.spent and q.lease_token is not null
 )
-select o.delivery_id, l.organization_id, l.webhook_id, l.event_id, l.lease_token, l.attempts, l.step, l.manual,
+select o.delivery_id, o.spent, l.organization_id, l.webhook_id, l.event_id, l.lease_token, l.attempts, l.step, l.manual,
   extract(epoch from l.resume_at) * 1000 as resume_at_ms
 from open o left join leased l using (delivery_id)`;
 
 interface ClaimRow {
   delivery_id: string;
+  spent: boolean;
   organization_id: string;
   webhook_id: string;
   event_id: string;
@@ -79,16 +93,28 @@ interface ClaimRow {
   resume_at_ms: string | null;
 }
 
-/** Claims up to `limit` deliveries for `leaseMs` milliseconds. */
-export async function claimDue(pool: Pool, limit: number, leaseMs: number): Promise<Claim> {
-  const { rows } = await pool.query<ClaimRow>({ name: "claim", text: CLAIM, values: [limit, leaseMs] });
+export interface ClaimOptions {
+  readonly limit: number;
+  /** How long the claimed deliveries are leased, milliseconds. */
+  readonly leaseMs: number;
+  /** A delivery that is lost after this many attempts of the schedule has failed. */
+  readonly stepsMax: number;
+  /** Destinations that take no more now. */
+  readonly except: readonly string[];
+}
+
+/** Claims what is due. */
+export async function claimDue(pool: Pool, { limit, leaseMs, stepsMax, except }: ClaimOptions): Promise<Claim> {
+  const values = [limit, leaseMs, except, stepsMax];
+  const { rows } = await pool.query<ClaimRow>({ name: "claim", text: CLAIM, values });
   const claimed: ClaimedDelivery[] = [];
   const blocked: string[] = [];
   for (const row of rows) {
+    if (row.spent) continue;
     if (row.lease_token === null) blocked.push(row.delivery_id);
     else claimed.push(toClaimed(row, row.lease_token));
   }
-  return { claimed, blocked };
+  return { found: rows.length, claimed, blocked };
 }
 
 function toClaimed(row: ClaimRow, leaseToken: string): ClaimedDelivery {
@@ -105,12 +131,13 @@ function toClaimed(row: ClaimRow, leaseToken: string): ClaimedDelivery {
   };
 }
 
-/** Milliseconds until the next row is due, or null if nothing waits. */
-export async function untilNextDue(pool: Pool): Promise<number | null> {
+/** Milliseconds until the next row outside `except` is due, or null if nothing waits. */
+export async function untilNextDue(pool: Pool, except: readonly string[]): Promise<number | null> {
   const { rows } = await pool.query<{ ms: string | null }>({
     name: "until-next-due",
-    text: "select extract(epoch from min(due_at) - now()) * 1000 as ms from delivery_queue where not held",
-    values: [],
+    text: `select extract(epoch from min(due_at) - now()) * 1000 as ms from delivery_queue
+      where not held and destination_id <> all ($1::uuid[])`,
+    values: [except],
   });
   const ms = rows[0]?.ms;
   return ms === null || ms === undefined ? null : Number(ms);

@@ -9,8 +9,8 @@ import type { HeaderList } from "../entities/event.ts";
 /** What becomes of the delivery after an attempt. */
 export type NextState =
   | { readonly kind: "succeeded" | "failed" | "canceled" }
-  /** Goes back to the queue. */
-  | { readonly kind: "retry"; readonly delayMs: number }
+  /** Goes back to the queue. `keepStep`: the attempt does not count for the schedule. */
+  | { readonly kind: "retry"; readonly delayMs: number; readonly keepStep?: boolean }
   /** Stays with this worker, which tries again after the delay. */
   | { readonly kind: "quick"; readonly delayMs: number };
 
@@ -43,7 +43,7 @@ with input as materialized (
     n int, delivery_id uuid, lease_token uuid, organization_id uuid, webhook_id uuid, number int, trigger text,
     status text, url text, started_at timestamptz, duration_ms int, status_code int, error_code text,
     error_message text, request_headers jsonb, response_headers jsonb, body_at int, body_size int, truncated boolean,
-    remote_address text, next text, delay_ms bigint)
+    remote_address text, next text, delay_ms bigint, keep_step boolean)
 ), fenced as materialized (
   select i.*, now() + i.delay_ms * interval '1 millisecond' as next_at
   from delivery_queue q join input i on q.delivery_id = i.delivery_id and q.lease_token = i.lease_token
@@ -62,7 +62,7 @@ with input as materialized (
   delete from delivery_queue q using fenced f
   where q.delivery_id = f.delivery_id and f.next in ('succeeded', 'failed', 'canceled')
 ), waiting as (
-  update delivery_queue q set started_at = null, manual = false, resume_at = null,
+  update delivery_queue q set started_at = null, manual = false, resume_at = null, step = q.step - f.keep_step::int,
     due_at = f.next_at + case when f.next = 'quick' then $3 * interval '1 millisecond' else interval '0' end,
     lease_token = case when f.next = 'quick' then q.lease_token end
   from fenced f where q.delivery_id = f.delivery_id and f.next in ('retry', 'quick')
@@ -132,6 +132,7 @@ function encodeAttempts(attempts: readonly CompletedAttempt[]): string {
       remote_address: attempt.remoteAddress,
       next: attempt.next.kind,
       delay_ms: "delayMs" in attempt.next ? Math.round(attempt.next.delayMs) : null,
+      keep_step: "keepStep" in attempt.next && attempt.next.keepStep === true,
     };
   });
   return JSON.stringify(encoded);

@@ -29,36 +29,73 @@ export async function settleBlocked(pool: Pool, deliveryIds: readonly string[]):
   await pool.query({ name: "settle-blocked", text: SETTLE_BLOCKED, values: [deliveryIds] });
 }
 
+/** Deliveries that a change of a webhook touches at once; the claim finds the rest when they fall due. */
+const CHANGE_ROWS_MAX = 5_000;
+
 /** What happens to the deliveries still owed to a destination. Those under way end on their own. */
 export type OwedChange = "hold" | "release" | "cancel";
 
+const waiting = (placeholder: string, held: string) => `
+  select delivery_id from delivery_queue
+  where destination_id = ${placeholder} and lease_token is null ${held}
+  order by due_at limit ${CHANGE_ROWS_MAX} for update skip locked`;
+
 /**
- * The statement that applies the change to one destination, whose id stands at `placeholder`. It runs in the
- * transaction that has already changed (and so holds) the webhook's row.
+ * The statement that begins the change of one destination, whose id stands at `placeholder`. It runs in the
+ * transaction that has already changed (and so holds) the webhook's row. A release only leaves a note: `releaseStep`
+ * does it, however much there is.
  */
 export function owedStatement(change: OwedChange, placeholder: "?" | "$1"): string {
   switch (change) {
     case "hold":
       return `with held as (
           update delivery_queue set held = true
-          where destination_id = ${placeholder} and not held and lease_token is null returning delivery_id
+          where delivery_id = any (array(${waiting(placeholder, "and not held")})) returning delivery_id
         )
         update deliveries d set status = 'paused', updated_at = now() from held h where d.id = h.delivery_id`;
-    case "release":
-      return `with released as (
-          update delivery_queue set held = false where destination_id = ${placeholder} and held
-          returning delivery_id, due_at
-        )
-        update deliveries d set status = 'pending', next_attempt_at = r.due_at, updated_at = now()
-        from released r where d.id = r.delivery_id`;
     case "cancel":
       return `with canceled as (
-          delete from delivery_queue where destination_id = ${placeholder} and lease_token is null
-          returning delivery_id
+          delete from delivery_queue where delivery_id = any (array(${waiting(placeholder, "")})) returning delivery_id
         )
         update deliveries d set status = 'canceled', next_attempt_at = null, completed_at = now(), updated_at = now()
         from canceled c where d.id = c.delivery_id`;
+    case "release":
+      return `insert into releases (webhook_id, organization_id)
+        select id, organization_id from webhooks where id = ${placeholder} on conflict do nothing`;
   }
+}
+
+const RELEASE = `
+with due as materialized (
+  select delivery_id from delivery_queue where destination_id = $1 and held
+  order by due_at limit $2 for update skip locked
+), released as (
+  update delivery_queue q set held = false from due d where q.delivery_id = d.delivery_id
+  returning q.delivery_id, q.due_at
+)
+update deliveries d set status = 'pending', next_attempt_at = r.due_at, updated_at = now()
+from released r where d.id = r.delivery_id`;
+
+/**
+ * Releases up to `rows` held deliveries of one webhook that is to be released; resolves to whether there may be more.
+ * A webhook that takes none after all keeps them held: its next resume leaves a new note.
+ */
+export async function releaseStep(pool: Pool, rows: number): Promise<boolean> {
+  return await transaction(pool, async (client) => {
+    const { rows: notes } = await client.query<{ webhook_id: string }>(
+      "select webhook_id from releases limit 1 for update skip locked",
+    );
+    const id = notes[0]?.webhook_id;
+    if (id === undefined) return false;
+    // The webhook's row is held, so that a pause comes either before this step or after it.
+    const open = await client.query(
+      "select 1 from webhooks where id = $1 and status = 'active' and forwarding_stopped_at is null for share",
+      [id],
+    );
+    const released = open.rowCount === 1 ? ((await client.query(RELEASE, [id, rows])).rowCount ?? 0) : 0;
+    if (released === 0) await client.query("delete from releases where webhook_id = $1", [id]);
+    return true;
+  });
 }
 
 const STOP = `

@@ -12,10 +12,16 @@ const pairs = (leases: readonly Lease[]) => [
   leases.map((lease) => lease.leaseToken),
 ];
 
+// Rows are locked in the order of their ids, as by every statement that locks several.
 const EXTEND = `
+with held as materialized (
+  select q.delivery_id
+  from unnest($1::uuid[], $2::uuid[]) as l (delivery_id, lease_token)
+  join delivery_queue q on q.delivery_id = l.delivery_id and q.lease_token = l.lease_token
+  order by q.delivery_id for update of q
+)
 update delivery_queue q set due_at = greatest(q.due_at, now() + $3 * interval '1 millisecond')
-from unnest($1::uuid[], $2::uuid[]) as l (delivery_id, lease_token)
-where q.delivery_id = l.delivery_id and q.lease_token = l.lease_token
+from held h where q.delivery_id = h.delivery_id
 returning q.lease_token`;
 
 /** Extends leases by `leaseMs` from now; resolves to the tokens of those still held. */

@@ -2,6 +2,9 @@
  * The receive statement: version check, duplicates, event, delivery and queue row of a whole batch in one commit.
  * It returns one row for each input row: stale (the webhook changed since it was read), stored, or neither (a
  * repeat of an event that `findRepeats` tells).
+ *
+ * A delivery of a webhook that takes none now is queued like any other: the claim finds its webhook closed and holds
+ * it. So a batch never waits for a lock on a webhook.
  */
 import type { Pool } from "pg";
 
@@ -30,22 +33,22 @@ export interface ReceiveRow {
   readonly reuseKey: string | null;
   readonly reused: boolean;
   /** What is owed to the webhook's url; null if nothing is. */
-  readonly delivery: { readonly id: string; readonly url: string; readonly held: boolean } | null;
+  readonly delivery: { readonly id: string; readonly url: string; readonly paused: boolean } | null;
   /** Set if this process takes the delivery over as soon as it is committed. */
   readonly leaseToken: string | null;
 }
 
 export type ReceiveState = "stored" | "repeat" | "stale";
 
-const SQL = (lock: string) => `
+const RECEIVE = `
 with input as materialized (
   select * from json_to_recordset($1::json) as i (
     n int, event_id uuid, organization_id uuid, webhook_id uuid, version bigint, type text, source_event_id text,
     status text, verified boolean, scheme text, synthetic boolean, content_type text, headers jsonb, body_at int,
     size int, received_at timestamptz, repeat_key text, body_hash text, reuse_key text, reused boolean,
-    delivery_id uuid, url text, held boolean, lease_token uuid)
+    delivery_id uuid, url text, paused boolean, lease_token uuid)
 ), current as materialized (
-  select i.n from input i join webhooks w on w.id = i.webhook_id and w.version = i.version ${lock}
+  select i.n from input i join webhooks w on w.id = i.webhook_id and w.version = i.version
 ), claims as (
   insert into event_dedupe as d (webhook_id, key, organization_id, event_id, body_hash, expires_at)
   select i.webhook_id, k.key, i.organization_id, i.event_id, k.body_hash, now() + $3 * interval '1 second'
@@ -73,24 +76,20 @@ with input as materialized (
   insert into deliveries (id, organization_id, webhook_id, destination_id, event_id, event_type, url, status,
     next_attempt_at, created_at, updated_at)
   select delivery_id, organization_id, webhook_id, webhook_id, event_id, type, url,
-    case when held then 'paused' when lease_token is not null then 'delivering' else 'pending' end,
+    case when paused then 'paused' when lease_token is not null then 'delivering' else 'pending' end,
     case when lease_token is null then received_at end, received_at, received_at
   from fresh where delivery_id is not null
 ), queued as (
   insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts,
-    step, held, started_at, lease_token)
+    step, started_at, lease_token)
   select delivery_id, organization_id, webhook_id, webhook_id, event_id,
     case when lease_token is null then now() else now() + $4 * interval '1 millisecond' end,
-    (lease_token is not null)::int, (lease_token is not null)::int, held,
+    (lease_token is not null)::int, (lease_token is not null)::int,
     case when lease_token is not null then now() end, lease_token
   from fresh where delivery_id is not null
 )
 select i.n, c.n is not null as current, f.n is not null as stored
 from input i left join current c using (n) left join fresh f using (n)`;
-
-const PLAIN = SQL("");
-/** Holds the webhooks' rows, so that a pause or resume cannot pass between the check and the held rows. */
-const LOCKING = SQL("for share of w");
 
 /**
  * Commits a batch; resolves to the state of each row, in the order given. Within a batch no two rows of a webhook
@@ -101,10 +100,9 @@ export async function insertReceived(
   rows: readonly ReceiveRow[],
   options: { dedupeWindowSeconds: number; leaseMs: number },
 ): Promise<ReceiveState[]> {
-  const locking = rows.some((row) => row.delivery?.held === true);
   const { rows: found } = await pool.query<{ n: number; current: boolean; stored: boolean }>({
-    name: locking ? "receive-locking" : "receive",
-    text: locking ? LOCKING : PLAIN,
+    name: "receive",
+    text: RECEIVE,
     values: [
       encodeRows(rows),
       Buffer.concat(rows.map((row) => row.body)),
@@ -145,7 +143,7 @@ function encodeRows(rows: readonly ReceiveRow[]): string {
       reused: row.reused,
       delivery_id: row.delivery?.id ?? null,
       url: row.delivery?.url ?? null,
-      held: row.delivery?.held ?? false,
+      paused: row.delivery?.paused ?? false,
       lease_token: row.leaseToken,
     };
   });

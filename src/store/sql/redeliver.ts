@@ -29,7 +29,8 @@ const ENQUEUE = `
 insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts,
   step, manual)
 select id, organization_id, webhook_id, destination_id, event_id, now(), attempt_count, attempt_count, true
-from deliveries where id = $1`;
+from deliveries where id = $1
+on conflict (delivery_id) do nothing`;
 
 const REOPEN = `
 update deliveries set status = 'pending', next_attempt_at = now(), completed_at = null, updated_at = now()
@@ -52,7 +53,8 @@ export async function retryDelivery(
     );
     if (queued.rows[0]?.under_way) return "under_way";
     if (queued.rows[0]) await client.query(REQUEUE, [deliveryId, leaseMs]);
-    else await client.query(ENQUEUE, [deliveryId]);
+    // Another retry may have queued it since; then an attempt is under way, or about to be.
+    else if ((await client.query(ENQUEUE, [deliveryId])).rowCount !== 1) return "under_way";
     await client.query(REOPEN, [deliveryId]);
     return null;
   });

@@ -1,0 +1,76 @@
+/** Faults of our own never end a delivery that could still succeed, and never make one circle for ever. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { answer, type Destination, startDestination } from "../support/destination.ts";
+import { startService, type TestService } from "../support/service.ts";
+import { createForwardingWebhook, outline } from "./forwarding.ts";
+
+let service: TestService;
+let destination: Destination;
+
+beforeAll(async () => {
+  [service, destination] = await Promise.all([startService(), startDestination()]);
+});
+afterAll(async () => {
+  await Promise.all([service?.stop(), destination?.close()]);
+});
+
+test("an attempt cut short by the end of a stop's grace is tried again and costs no step of the schedule", async () => {
+  const env = { DELIVERY_SCHEDULE: "0s", SHUTDOWN_GRACE_MS: "50", DELIVERY_TIMEOUT_MS: "60000" };
+  const first = await startService({ env });
+  destination.behave(() => {});
+  const webhook = await createForwardingWebhook(first, destination.url);
+  const eventId = await webhook.sendEvent();
+  await destination.arrived(1);
+  await first.app.worker.stop(50);
+  const cut = await webhook.deliveryOf(eventId);
+  expect(cut.status).toBe("pending");
+  expect(outline(cut)).toEqual(["1 scheduled aborted"]);
+
+  destination.behave(answer(200));
+  const second = await startService({ env, replicaOf: first });
+  const done = await webhook.settled(eventId, "succeeded", 2);
+  expect(outline(done)).toEqual(["1 scheduled aborted", "2 scheduled succeeded"]);
+  await second.stop();
+  await first.stop();
+});
+
+test("an attempt that cannot be made is recorded and follows the schedule", async () => {
+  const webhook = await createForwardingWebhook(service, destination.url);
+  await service.pool.query("delete from webhook_secrets where webhook_id = $1 and purpose = 'forward'", [webhook.id]);
+  const before = destination.arrivals.length;
+  const eventId = await webhook.sendEvent();
+  const waiting = await webhook.settled(eventId, "pending", 2);
+  expect(outline(waiting)).toEqual(["1 scheduled internal", "2 scheduled internal"]);
+  expect(waiting.nextAttemptAt).not.toBeNull();
+  expect(destination.arrivals).toHaveLength(before);
+});
+
+test("a delivery whose event is gone is canceled, and its history says why", async () => {
+  destination.behave(answer(500));
+  const webhook = await createForwardingWebhook(service, destination.url);
+  const eventId = await webhook.sendEvent();
+  const waiting = await webhook.settled(eventId, "pending", 2);
+  await service.pool.query("delete from events where id = $1", [eventId]);
+  await service.advanceQueue(86_400_000);
+  const ended = await webhook.settled(eventId, "canceled", 3);
+  expect(ended.id).toBe(waiting.id);
+  expect(ended.response).toMatchObject({ errorCode: "internal", errorMessage: "the event is no longer recorded" });
+});
+
+test("many manual retries at once: one is taken, the others are told so", async () => {
+  destination.behave(answer(200));
+  const webhook = await createForwardingWebhook(service, destination.url);
+  const eventId = await webhook.sendEvent();
+  const { id } = await webhook.settled(eventId, "succeeded", 1);
+  const hold: (() => void)[] = [];
+  destination.behave((_arrival, response) => hold.push(() => response.writeHead(200).end()));
+  const before = destination.arrivals.length;
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, () => service.api.post(`/webhooks/deliveries/${id}/retry`)),
+  );
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 409]));
+  await destination.arrived(before + 1);
+  for (const finish of hold) finish();
+  destination.behave(answer(200));
+  await webhook.settled(eventId, "succeeded");
+});

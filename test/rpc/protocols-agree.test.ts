@@ -1,0 +1,173 @@
+/** The same call over gRPC, gRPC-Web, Connect JSON, Connect binary and REST says the same. */
+import { randomUUID } from "node:crypto";
+import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.ts";
+import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
+import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
+import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
+import { hubSignature } from "../support/api.ts";
+import { type Destination, startDestination } from "../support/destination.ts";
+import { startService, type TestService } from "../support/service.ts";
+import { generatedMethods, rpcName } from "./connect-clients.ts";
+import {
+  type EveryProtocol,
+  everyProtocol,
+  type Method,
+  type Outcome,
+  type Request,
+  type RestCall,
+} from "./every-protocol.ts";
+import { SEED_BODY, type Seed, seed } from "./seed.ts";
+
+/** A call in both its forms. */
+type Call = readonly [method: Method, request: Request, rest: RestCall];
+
+const { getWebhook, listWebhooks, createWebhook, updateWebhook, deleteWebhook } = WebhookService.method;
+const { rotateWebhookSecret, verifySignature } = WebhookService.method;
+const { getEvent, listEvents, listWebhookEvents, replayEvent, sendTestEvent } = EventService.method;
+const { getDelivery, listWebhookDeliveries, retryDelivery } = DeliveryService.method;
+const { listApiKeys, createApiKey, revokeApiKey } = ApiKeyService.method;
+
+/** Calls that can be made again and again with the same answer; every reading unary RPC is among them. */
+const ANSWERED: readonly (() => Call)[] = [
+  () => [listApiKeys, {}, ["GET", "/api-keys"]],
+  () => [getDelivery, { id: seeded.deliveryId }, ["GET", `/webhooks/deliveries/${seeded.deliveryId}`]],
+  () => [listWebhookDeliveries, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/deliveries`]],
+  () => [getEvent, { id: seeded.eventId }, ["GET", `/webhooks/events/${seeded.eventId}`]],
+  () => [listEvents, { limit: 1 }, ["GET", "/webhooks/events?limit=1"]],
+  () => [listWebhookEvents, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/events`]],
+  () => [getWebhook, { id: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}`]],
+  () => [listWebhooks, { limit: 1, status: "active" }, ["GET", "/webhooks?limit=1&status=active"]],
+  () => [verifySignature, captured(), ["POST", "/webhooks/verify", captured()]],
+  () => [verifySignature, { ...captured(), headers: {} }, ["POST", "/webhooks/verify", { ...captured(), headers: {} }]],
+  // An event whose webhook forwards nowhere is replayed to nobody.
+  () => [replayEvent, { id: unforwardedEventId }, ["POST", `/webhooks/events/${unforwardedEventId}/replay`]],
+];
+
+const captured = () => ({
+  webhookId: seeded.webhook.id,
+  payload: SEED_BODY,
+  headers: hubSignature(seeded.webhook.secret, SEED_BODY),
+});
+
+const unknown = randomUUID();
+const long = "x".repeat(121);
+
+/** Refused calls; every unary RPC is among them. REST's reason is the ErrorInfo of the others. */
+const REFUSED: readonly (readonly [code: string, call: () => Call])[] = [
+  [
+    "InvalidArgument",
+    () => [createWebhook, { name: long, status: "x" }, ["POST", "/webhooks", { name: long, status: "x" }]],
+  ],
+  [
+    "InvalidArgument",
+    () => [createWebhook, { name: "w", url: "ftp://x" }, ["POST", "/webhooks", { name: "w", url: "ftp://x" }]],
+  ],
+  [
+    "InvalidArgument",
+    () => [updateWebhook, { webhook: { id: unknown, name: long } }, ["PATCH", `/webhooks/${unknown}`, { name: long }]],
+  ],
+  ["InvalidArgument", () => [listWebhooks, { limit: 101 }, ["GET", "/webhooks?limit=101"]]],
+  ["InvalidArgument", () => [listWebhooks, { cursor: "x" }, ["GET", "/webhooks?cursor=x"]]],
+  ["InvalidArgument", () => [listEvents, { limit: 0 }, ["GET", "/webhooks/events?limit=0"]]],
+  [
+    "InvalidArgument",
+    () => [verifySignature, { source: "custom" }, ["POST", "/webhooks/verify", { source: "custom" }]],
+  ],
+  ["InvalidArgument", () => [listApiKeys, { limit: -1 }, ["GET", "/api-keys?limit=-1"]]],
+  ["InvalidArgument", () => [createApiKey, {}, ["POST", "/api-keys", {}]]],
+  ["InvalidArgument", () => [getEvent, { id: "x" }, ["GET", "/webhooks/events/x"]]],
+  ["NotFound", () => [getWebhook, { id: unknown }, ["GET", `/webhooks/${unknown}`]]],
+  [
+    "NotFound",
+    () => [updateWebhook, { webhook: { id: unknown, name: "w" } }, ["PATCH", `/webhooks/${unknown}`, { name: "w" }]],
+  ],
+  ["NotFound", () => [deleteWebhook, { id: unknown }, ["DELETE", `/webhooks/${unknown}`]]],
+  ["NotFound", () => [rotateWebhookSecret, { id: unknown }, ["POST", `/webhooks/${unknown}/rotate`, {}]]],
+  ["NotFound", () => [listWebhookEvents, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/events`]]],
+  ["NotFound", () => [replayEvent, { id: unknown }, ["POST", `/webhooks/events/${unknown}/replay`]]],
+  ["NotFound", () => [sendTestEvent, { webhookId: unknown }, ["POST", "/webhooks/test", { webhookId: unknown }]]],
+  ["NotFound", () => [listWebhookDeliveries, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/deliveries`]]],
+  ["NotFound", () => [getDelivery, { id: unknown }, ["GET", `/webhooks/deliveries/${unknown}`]]],
+  ["NotFound", () => [retryDelivery, { id: unknown }, ["POST", `/webhooks/deliveries/${unknown}/retry`]]],
+  ["NotFound", () => [revokeApiKey, { id: unknown }, ["DELETE", `/api-keys/${unknown}`]]],
+  ["NotFound", () => [ReceiveService.method.receive, { webhookId: "x" }, ["POST", "/webhooks/receive/x", {}]]],
+  [
+    "Aborted",
+    () => [retryDelivery, { id: stuckDeliveryId }, ["POST", `/webhooks/deliveries/${stuckDeliveryId}/retry`]],
+  ],
+];
+
+let service: TestService;
+let destination: Destination;
+let protocols: EveryProtocol;
+let strangers: EveryProtocol;
+let seeded: Seed;
+let unforwardedEventId: string;
+/** A delivery of a paused webhook, which cannot be retried. */
+let stuckDeliveryId: string;
+
+beforeAll(async () => {
+  [service, destination] = await Promise.all([startService(), startDestination()]);
+  protocols = everyProtocol(service);
+  strangers = everyProtocol(service, `alm_test_${"0".repeat(32)}`);
+  seeded = await seed(service.api, destination.url);
+  const stuck = await seed(service.api, destination.url);
+  await service.api.patch(`/webhooks/${stuck.webhook.id}`, { status: "paused" });
+  stuckDeliveryId = stuck.deliveryId;
+  const silent = (await service.api.post("/webhooks", { name: "silent" })).body;
+  unforwardedEventId = (await service.api.post("/webhooks/test", { webhookId: silent.id })).body.id;
+});
+afterAll(async () => {
+  protocols?.close();
+  strangers?.close();
+  await Promise.all([service?.stop(), destination?.close()]);
+});
+
+/** Names of the RPCs in a table; the calls are made up only when the tests run, so here they name no ids yet. */
+const namesIn = (calls: readonly (() => Call)[]) => new Set(calls.map((call) => rpcName(call()[0])));
+
+test("every unary RPC stands in the tables", () => {
+  const unary = generatedMethods().filter((method) => method.methodKind === "unary");
+  const reading = unary.filter((method) => method.idempotency === Idempotency.NO_SIDE_EFFECTS);
+  expect([...namesIn(ANSWERED)]).toEqual(expect.arrayContaining(reading.map(rpcName)));
+  expect([...namesIn(REFUSED.map(([, call]) => call))].sort()).toEqual(unary.map(rpcName).sort());
+});
+
+/** The first outcome, after all have been compared with it. */
+function agreed(outcomes: Readonly<Record<string, Outcome>>): Outcome {
+  const [first, ...rest] = Object.entries(outcomes);
+  if (!first || rest.length !== 3) throw new Error(`four protocols, not ${Object.keys(outcomes)}`);
+  for (const [name, outcome] of rest) expect(outcome, name).toEqual(first[1]);
+  return first[1];
+}
+
+test.each(ANSWERED.map((call, index) => [index, call] as const))(
+  "answer %i is the same message",
+  async (_index, call) => {
+    const [method, request, rest] = call();
+    const message = agreed(await protocols.rpc(method, request));
+    expect(message).toMatchObject({ $typeName: method.output.typeName });
+    expect(await protocols.rest(method, rest), "REST").toEqual(message);
+  },
+);
+
+test.each(REFUSED)("%s, refusal %$, is the same error", async (code, call) => {
+  const [method, request, rest] = call();
+  const refusal = agreed(await protocols.rpc(method, request));
+  expect(refusal, rpcName(method)).toMatchObject({ code, message: expect.stringMatching(/./) });
+  const { code: _code, ...restOfIt } = refusal as { code?: string };
+  expect(await protocols.rest(method, rest), "REST").toEqual(restOfIt);
+});
+
+describe("an unknown key is the same error", () => {
+  test.each(ANSWERED.map((call, index) => [index, call] as const))("call %i", async (_index, call) => {
+    const [method, request, rest] = call();
+    const refusal = agreed(await strangers.rpc(method, request));
+    expect(refusal).toMatchObject({ code: "Unauthenticated", reason: "UNAUTHORIZED", violations: [] });
+    const { code: _code, ...restOfIt } = refusal as { code?: string };
+    expect(await strangers.rest(method, rest), "REST").toEqual(restOfIt);
+  });
+});
