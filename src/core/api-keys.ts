@@ -49,7 +49,7 @@ export class ApiKeys {
     const row = rows[0];
     if (!row) throw new AppError("UNAUTHORIZED", "this API key is unknown, expired or revoked");
     if (row.stale) this.#touch(row.id, now);
-    return { organizationId: row.organization_id, apiKeyId: row.id };
+    return { organizationId: row.organization_id };
   }
 
   /** Notes the use, off the caller's path; a failure only leaves lastUsedAt older. */

@@ -1,5 +1,4 @@
-/** Who makes a call: an API key of one organization. */
+/** On whose behalf a call is made. */
 export interface Caller {
   readonly organizationId: string;
-  readonly apiKeyId: string;
 }
