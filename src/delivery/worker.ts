@@ -232,7 +232,12 @@ export class DeliveryWorker implements Handover {
     const except = this.#occupancy.saturated();
     this.#backlog = limit <= 0 || except.length > 0;
     if (limit <= 0) return claimIntervalMs;
-    const { found, claimed, blocked } = await claimDue(pool, { limit, leaseMs, stepsMax: schedule.length + LOST_ATTEMPTS_MAX, except });
+    const { found, claimed, blocked } = await claimDue(pool, {
+      limit,
+      leaseMs,
+      stepsMax: schedule.length + LOST_ATTEMPTS_MAX,
+      except,
+    });
     for (const job of claimed) {
       this.#occupancy.enter(job.webhookId);
       this.#run(job);
