@@ -3,7 +3,7 @@ import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GetEventRequestSchema } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
-import { hubSignature, readAnswer } from "../support/api.ts";
+import { readAnswer } from "../support/api.ts";
 import { type Destination, startDestination } from "../support/destination.ts";
 import { startService, type TestService } from "../support/service.ts";
 import {
@@ -27,12 +27,6 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<unknown>>> = 
   "EventService/ListWebhookEvents": ({ events }) => events.listWebhookEvents({ webhookId: seeded.webhook.id }),
   "WebhookService/GetWebhook": ({ webhooks }) => webhooks.getWebhook({ id: seeded.webhook.id }),
   "WebhookService/ListWebhooks": ({ webhooks }) => webhooks.listWebhooks({ status: "active" }),
-  "WebhookService/VerifySignature": ({ webhooks }) =>
-    webhooks.verifySignature({
-      webhookId: seeded.webhook.id,
-      payload: SEED_BODY,
-      headers: hubSignature(seeded.webhook.secret, SEED_BODY),
-    }),
 };
 
 let service: TestService;
@@ -54,11 +48,12 @@ test("every unary RPC without side effects has a case here", () => {
   expect(Object.keys(CASES).sort()).toEqual(reading.map(rpcName).sort());
 });
 
-test("an RPC is without side effects exactly if its name says so", () => {
+// VerifySignature changes nothing either, but its request may hold a secret, which must not stand in a URL.
+test("an RPC may be called by GET exactly if its name says so", () => {
   const names = generatedMethods().filter(isReading).map(rpcName);
   const expected = generatedMethods()
     .map(rpcName)
-    .filter((name) => /\/(Get|List|Verify)/.test(name));
+    .filter((name) => /\/(Get|List)/.test(name));
   expect(names).toEqual(expected);
 });
 
