@@ -15,7 +15,9 @@ import { WebhookLoader } from "./core/webhook-loader.ts";
 import { Webhooks } from "./core/webhooks.ts";
 import { HttpClient } from "./delivery/http-client.ts";
 import { DeliveryWorker } from "./delivery/worker.ts";
+import { listenOrExplain, originOf } from "./edge/listen.ts";
 import { Listener } from "./edge/listener.ts";
+import { READINESS_MS, remember } from "./edge/readiness.ts";
 import { createRouter } from "./edge/router.ts";
 import type { Logger } from "./observe/logger.ts";
 import { createRpcServer } from "./rpc/server.ts";
@@ -277,39 +279,4 @@ function createWorker(parts: {
     batchRetriesMax: LIMITS.batchRetriesMax,
     ...(seams.random ? { random: seams.random } : {}),
   });
-}
-
-/** How long an answer about the store is repeated, so that anonymous probes cost it nothing, milliseconds. */
-const READINESS_MS = 1_000;
-
-/** The answer of `ask`, asked at most once in `forMs`, and once at a time. */
-function remember<Answer>(forMs: number, ask: () => Promise<Answer>): () => Promise<Answer> {
-  let last: { readonly answer: Promise<Answer>; readonly atMs: number } | undefined;
-  return () => {
-    const nowMs = performance.now();
-    if (!last || nowMs - last.atMs >= forMs) last = { answer: ask(), atMs: nowMs };
-    return last.answer;
-  };
-}
-
-const LISTEN_PROBLEMS: Readonly<Record<string, (config: Config) => string>> = {
-  EADDRINUSE: ({ host, port }) => `PORT ${port} on ${host} is in use; set PORT to a free one, or 0 to pick one`,
-  EACCES: ({ port }) => `PORT ${port} may not be opened by this user; set PORT to one above 1023`,
-  EADDRNOTAVAIL: ({ host }) => `HOST ${host} is no address of this machine; try 127.0.0.1 or 0.0.0.0`,
-  ENOTFOUND: ({ host }) => `HOST ${host} does not resolve; try 127.0.0.1 or 0.0.0.0`,
-};
-
-async function listenOrExplain(listener: Listener, config: Config): Promise<number> {
-  try {
-    return await listener.listen(config.host, config.port);
-  } catch (error) {
-    const explain = LISTEN_PROBLEMS[(error as { code?: string }).code ?? ""];
-    throw explain ? new ConfigError(explain(config)) : error;
-  }
-}
-
-/** The origin to show for a listening address; a wildcard is reached through loopback. */
-function originOf(host: string, port: number): string {
-  const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
 }

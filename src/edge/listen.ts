@@ -1,0 +1,26 @@
+/** Opening the port, and saying in one line why it cannot be opened. */
+import { type Config, ConfigError } from "../config.ts";
+import type { Listener } from "./listener.ts";
+
+const LISTEN_PROBLEMS: Readonly<Record<string, (config: Config) => string>> = {
+  EADDRINUSE: ({ host, port }) => `PORT ${port} on ${host} is in use; set PORT to a free one, or 0 to pick one`,
+  EACCES: ({ port }) => `PORT ${port} may not be opened by this user; set PORT to one above 1023`,
+  EADDRNOTAVAIL: ({ host }) => `HOST ${host} is no address of this machine; try 127.0.0.1 or 0.0.0.0`,
+  ENOTFOUND: ({ host }) => `HOST ${host} does not resolve; try 127.0.0.1 or 0.0.0.0`,
+};
+
+/** Listens where the configuration says; resolves to the port. Rejects with a ConfigError that names the setting. */
+export async function listenOrExplain(listener: Listener, config: Config): Promise<number> {
+  try {
+    return await listener.listen(config.host, config.port);
+  } catch (error) {
+    const explain = LISTEN_PROBLEMS[(error as { code?: string }).code ?? ""];
+    throw explain ? new ConfigError(explain(config)) : error;
+  }
+}
+
+/** The origin to show for a listening address; a wildcard is reached through loopback. */
+export function originOf(host: string, port: number): string {
+  const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+}
