@@ -15,7 +15,7 @@ import { WebhookLoader } from "./core/webhook-loader.ts";
 import { Webhooks } from "./core/webhooks.ts";
 import { HttpClient } from "./delivery/http-client.ts";
 import { DeliveryWorker } from "./delivery/worker.ts";
-import { listenOrExplain, originOf } from "./edge/listen.ts";
+import { checkPort, listenOrExplain, originOf } from "./edge/listen.ts";
 import { Listener } from "./edge/listener.ts";
 import { READINESS_MS, remember } from "./edge/readiness.ts";
 import { createRouter } from "./edge/router.ts";
@@ -28,6 +28,7 @@ import {
   type DestinationPolicy,
   type Resolver,
 } from "./security/ssrf.ts";
+import { BLOCKED_RULES, type UrlCheck } from "./security/url-policy.ts";
 import { openMasterKey } from "./store/local-secrets.ts";
 import { Maintenance } from "./store/maintenance.ts";
 import { openStore, type Store } from "./store/store.ts";
@@ -40,6 +41,8 @@ export interface AppSeams {
   /** PEM certificates that deliveries trust instead of the system's. */
   readonly certificateAuthorities?: string;
   readonly random?: () => number;
+  /** Whether the first API key may be generated: false where nobody would see it. True by default. */
+  readonly generateBootstrapKey?: boolean;
   /** Keeps the first API key where its owner finds it; called before the key comes into force. */
   readonly keepBootstrapKey?: (key: string) => Promise<void>;
 }
@@ -50,6 +53,8 @@ export interface App {
   readonly port: number;
   /** Plaintext of the first API key, if this start made it. */
   readonly bootstrapKey: string | undefined;
+  /** Whether there is no API key at all yet. */
+  readonly keyless: boolean;
   readonly pool: Pool;
   readonly worker: DeliveryWorker;
   readonly maintenance: Maintenance;
@@ -59,6 +64,7 @@ export interface App {
 
 /** Starts the service. Rejects with a ConfigError where a setting is at fault; what was started is stopped again. */
 export async function startApp(config: Config, logger: Logger, seams: AppSeams = {}): Promise<App> {
+  await checkPort(config);
   const master = config.masterKey ?? (await openMasterKey(config.dataDir));
   const box = createSecretBox({ master, old: config.masterKeysOld });
   const store = await openStore({
@@ -156,7 +162,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
       pool,
       box,
       clock,
-      checkUrl: (url) => checkDestinationUrl(url, policy),
+      checkUrl: (url) => withAdvice(checkDestinationUrl(url, policy)),
       wake,
       maintain: () => maintenance.wake(),
     }),
@@ -194,9 +200,10 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     apiKeys,
     production: config.production,
     key: config.bootstrapApiKey,
+    generate: seams.generateBootstrapKey ?? true,
     keep: seams.keepBootstrapKey,
   });
-  const bootstrapKey = await bootstrapping.catch(async (error: unknown) => {
+  const { key: bootstrapKey, keyless } = await bootstrapping.catch(async (error: unknown) => {
     await listener.close(0);
     throw error;
   });
@@ -223,6 +230,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     url: origin(),
     port,
     bootstrapKey,
+    keyless,
     pool,
     worker,
     maintenance,
@@ -231,6 +239,13 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
       return stopped;
     },
   };
+}
+
+/** Tells whoever runs the service what opens a destination that is refused as private. */
+function withAdvice(check: UrlCheck): UrlCheck {
+  if (check.ok || !BLOCKED_RULES.has(check.rule)) return check;
+  const advice = "ALLOWED_PRIVATE_CIDRS opens private ranges, npm run dev this machine";
+  return { ...check, message: `${check.message} (${advice})` };
 }
 
 /** A connection for every attempt that may be under way: none waits for one while its deadline runs. */

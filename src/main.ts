@@ -22,6 +22,10 @@ const USAGE = `usage: node src/main.ts COMMAND
 
 async function main(): Promise<number> {
   const [command = "", ...args] = process.argv.slice(2);
+  if (command === "--help" || command === "-h" || command === "help") {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
   const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (!run) {
     process.stderr.write(`${USAGE}\n`);
@@ -41,16 +45,9 @@ function explain(error: unknown): number {
     process.stderr.write(`${error.message}\n`);
     return 2;
   }
-  const plain = error instanceof EmbeddedPostgresError || isConnectionError(error);
-  process.stderr.write(
-    `${plain ? `the database cannot be used: ${(error as Error).message}` : String((error as Error).stack ?? error)}\n`,
-  );
+  const message = error instanceof EmbeddedPostgresError ? error.message : ((error as Error).stack ?? error);
+  process.stderr.write(`${message}\n`);
   return 1;
-}
-
-function isConnectionError(error: unknown): boolean {
-  const { code = "" } = error as { code?: string };
-  return /^(E[A-Z]+|28\w{3}|3D000|08\w{3}|57P03)$/.test(code);
 }
 
 process.exitCode = await main();

@@ -11,6 +11,9 @@ export async function listen(args: string[]): Promise<void> {
   const number = Number(port);
   if (!Number.isInteger(number) || number < 0 || number > 65_535)
     throw new UsageError("--port takes a number from 0 to 65535");
+  if (secret !== undefined && !/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/.test(String(secret))) {
+    throw new UsageError("--secret takes the webhook's forwardSecret: whsec_ followed by base64");
+  }
   const server = createServer((request, response) => {
     read(request).then(
       (body) => {
@@ -21,7 +24,9 @@ export async function listen(args: string[]): Promise<void> {
     );
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      reject(error.code === "EADDRINUSE" ? new UsageError(`--port ${number} is in use; choose another`) : error);
+    });
     server.listen(number, "127.0.0.1", resolve);
   });
   const address = server.address();

@@ -5,7 +5,8 @@ import { withStore } from "./with-store.ts";
 
 export async function migrateCommand(args: string[]): Promise<void> {
   readOptions(args, {});
-  await withStore(loadConfig(process.env), async () => {
+  await withStore(loadConfig(process.env), async ({ applied }) => {
+    for (const name of applied) process.stdout.write(`applied ${name}\n`);
     process.stdout.write("the schema is up to date\n");
   });
 }

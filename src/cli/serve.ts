@@ -11,15 +11,14 @@ export async function serve(args: string[]): Promise<void> {
   const config = loadConfig(process.env, { dev: dev === true });
   const logger = createLogger(config.logLevel);
   const stopAsked = new Promise<NodeJS.Signals>((resolve) => {
-    process.once("SIGTERM", resolve);
-    process.once("SIGINT", resolve);
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, resolve);
   });
   const embedded = config.databaseUrl === undefined;
-  const app = await startApp(
-    config,
-    logger,
-    embedded ? { keepBootstrapKey: (key) => keepApiKey(config.dataDir, key) } : {},
-  );
+  const app = await startApp(config, logger, {
+    // A key that is neither kept nor shown would be of use to nobody, and valid for ever.
+    generateBootstrapKey: embedded || process.stdout.isTTY === true,
+    ...(embedded ? { keepBootstrapKey: (key: string) => keepApiKey(config.dataDir, key) } : {}),
+  });
   announce(app, config);
   const signal = await stopAsked;
   logger.info({ signal }, "stopping");
@@ -32,9 +31,9 @@ function announce(app: App, config: Config): void {
   const lines = [`Alumia Webhooks is ready at ${app.url}`];
   const embedded = config.databaseUrl === undefined;
   const keyFile = embedded ? display(`${config.dataDir}/api-key`) : undefined;
-  if (app.bootstrapKey !== undefined) {
-    lines.push(...keyLines(app.bootstrapKey, keyFile, config.bootstrapApiKey !== undefined));
-  }
+  if (app.keyless)
+    lines.push("There is no API key yet; mint one with: npm run keys -- create --org default --name NAME");
+  if (app.bootstrapKey !== undefined) lines.push(describeKey(app.bootstrapKey, keyFile, config));
   const key = keyFile ? `$(cat ${keyFile})` : "$ALUMIA_API_KEY";
   lines.push(
     "",
@@ -45,14 +44,10 @@ function announce(app: App, config: Config): void {
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
-function keyLines(key: string, keyFile: string | undefined, supplied: boolean): string[] {
-  if (supplied) return ["API key: the one in BOOTSTRAP_API_KEY"];
-  const kept = keyFile ? `kept in ${keyFile}` : "kept nowhere else";
-  if (process.stdout.isTTY) return [`API key (shown once, ${kept}): ${key}`];
-  if (keyFile) return [`API key: ${kept}`];
-  return [
-    "API key: standard output is no terminal, so it is not shown; mint one with: npm run keys -- create --org default --name NAME",
-  ];
+function describeKey(key: string, keyFile: string | undefined, config: Config): string {
+  if (config.bootstrapApiKey !== undefined) return "API key: the one in BOOTSTRAP_API_KEY";
+  if (!process.stdout.isTTY) return `API key: kept in ${keyFile}`;
+  return `API key (shown once, kept ${keyFile ? `in ${keyFile}` : "nowhere else"}): ${key}`;
 }
 
 function display(path: string): string {

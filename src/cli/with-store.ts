@@ -7,7 +7,8 @@ export async function withStore(config: Config, work: (store: Store) => Promise<
   const store = await openStore({
     databaseUrl: config.databaseUrl,
     dataDir: config.dataDir,
-    logger: createLogger(config.logLevel),
+    // Commands answer on standard output; what goes well needs no log.
+    logger: createLogger(config.logLevel === "info" ? "warn" : config.logLevel),
     hotConnectionsMax: 2,
     ormConnectionsMax: 2,
     statementTimeoutMs: LIMITS.statementTimeoutMs,

@@ -14,21 +14,31 @@ export interface Bootstrap {
   readonly production: boolean;
   /** The key to use instead of a generated one. */
   readonly key: string | undefined;
+  /** Whether a key may be generated. */
+  readonly generate: boolean;
   /** Called with a generated key before it comes into force, so that it cannot be lost. */
   readonly keep: ((key: string) => Promise<void>) | undefined;
 }
 
-/** Makes the organization "default" with one key if no API key exists at all; resolves to the key's plaintext then. */
-export async function bootstrap({ pool, apiKeys, production, key, keep }: Bootstrap): Promise<string | undefined> {
+/** The plaintext of the key, if this call made it; `keyless` if there is none still. */
+export interface Bootstrapped {
+  readonly key: string | undefined;
+  readonly keyless: boolean;
+}
+
+/** Makes the organization "default" with one key if no API key exists at all. */
+export async function bootstrap(options: Bootstrap): Promise<Bootstrapped> {
+  const { pool, apiKeys, production, key, generate, keep } = options;
   return await transaction(pool, async (client) => {
     await client.query("select pg_advisory_xact_lock($1)", [BOOTSTRAP_LOCK]);
     const { rowCount } = await client.query("select 1 from api_keys limit 1");
-    if (rowCount !== 0) return undefined;
+    if (rowCount !== 0) return { key: undefined, keyless: false };
+    if (key === undefined && !generate) return { key: undefined, keyless: true };
     const organizationId = await ensureOrganization(pool, "default");
     const text = key ?? generateApiKey(production);
     await keep?.(text);
     await apiKeys.store(organizationId, "bootstrap", text, null);
-    return text;
+    return { key: text, keyless: false };
   });
 }
 

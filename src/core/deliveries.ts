@@ -12,6 +12,8 @@ import { noSuchWebhook } from "./webhook-settings.ts";
 
 export interface DeliveryView {
   readonly delivery: Delivery;
+  /** Where it goes: the webhook's url while it is owed, then where it went last. */
+  readonly url: string;
   readonly lastAttempt: DeliveryAttempt | undefined;
 }
 
@@ -48,20 +50,22 @@ export class Deliveries {
     request: PageRequest & { readonly status: string | undefined },
   ): Promise<Page<DeliveryView>> {
     const em = organizationScope(this.#orm, caller.organizationId);
-    if ((await em.count(Webhook, { id: webhookId })) === 0) throw noSuchWebhook();
+    const webhook = await em.findOne(Webhook, { id: webhookId });
+    if (!webhook) throw noSuchWebhook();
     const where = { webhookId, ...(request.status ? { status: request.status as DeliveryStatus } : {}) };
     const page = await findPage(em, Delivery, where, request, false);
     const last = await lastAttempts(em, page.items);
-    return { ...page, items: page.items.map((delivery) => ({ delivery, lastAttempt: last.get(delivery.id) })) };
+    const items = page.items.map((delivery) => viewOf(delivery, webhook, last.get(delivery.id)));
+    return { ...page, items };
   }
 
   async get(caller: Caller, id: string): Promise<DeliveryDetail> {
     const em = organizationScope(this.#orm, caller.organizationId);
     const delivery = await em.findOne(Delivery, { id });
-    const known = delivery && (await em.count(Webhook, { id: delivery.webhookId })) > 0;
-    if (!delivery || !known) throw REFUSALS.not_found();
+    const webhook = delivery && (await em.findOne(Webhook, { id: delivery.webhookId }));
+    if (!delivery || !webhook) throw REFUSALS.not_found();
     const attempts = await em.find(DeliveryAttempt, { deliveryId: id }, { orderBy: { number: "asc" } });
-    return { delivery, attempts, lastAttempt: attempts.at(-1) };
+    return { ...viewOf(delivery, webhook, attempts.at(-1)), attempts };
   }
 
   /** Makes one more try due now. CONFLICT while one is under way or where the webhook takes none. */
@@ -72,6 +76,11 @@ export class Deliveries {
     this.#wake();
     return detail;
   }
+}
+
+export function viewOf(delivery: Delivery, webhook: Webhook, lastAttempt: DeliveryAttempt | undefined): DeliveryView {
+  const url = delivery.completedAt ? delivery.url : (webhook.url ?? delivery.url);
+  return { delivery, url, lastAttempt };
 }
 
 /** The latest attempt of each delivery, by delivery id. */

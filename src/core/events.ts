@@ -8,7 +8,7 @@ import { type Orm, organizationScope } from "../store/orm.ts";
 import { replayEvent } from "../store/sql/redeliver.ts";
 import { matchesAllowlist } from "./allowlist.ts";
 import type { Caller } from "./caller.ts";
-import type { DeliveryView } from "./deliveries.ts";
+import { type DeliveryView, viewOf } from "./deliveries.ts";
 import { newId } from "./ids.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
@@ -99,7 +99,7 @@ export class Events {
     const em = organizationScope(this.#orm, caller.organizationId);
     const delivery = await em.findOneOrFail(Delivery, { id: deliveryId });
     this.#wake();
-    return [{ delivery, lastAttempt: undefined }];
+    return [viewOf(delivery, webhook, undefined)];
   }
 
   async #find(caller: Caller, id: string, lazy: ("headers" | "body")[]) {

@@ -125,6 +125,7 @@ export class Webhooks {
 
   /** Changes the fields that the patch holds. What is still owed is held, released or canceled as the change asks. */
   async update(caller: Caller, id: string, patch: WebhookPatch): Promise<WebhookView> {
+    if (Object.keys(patch).length === 0) return await this.get(caller, id);
     const view = await this.#change(caller, id, async (em, webhook, now) => {
       const before = { url: webhook.url, flowing: isFlowing(webhook) };
       await this.#applySource(em, webhook, patch, now);

@@ -123,7 +123,9 @@ async function attemptOnce(
   const step = judge(job, attempt, forwarded.result, context);
   const next = event ? toNextState(step, attempt, forwarded.result, context) : ({ kind: "canceled" } as const);
   // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
-  if (step.kind === "stop") await stopForwarding(context.pool, job.webhookId, url, step.reason);
+  if (step.kind === "stop" && (await stopForwarding(context.pool, job.webhookId, url, step.reason))) {
+    context.logger.warn({ webhook: job.webhookId, reason: step.reason }, "forwarding stopped: the destination is gone");
+  }
   const held = await context.complete(record(job, attempt, url, forwarded, next));
   if (!held) return undefined;
   if (step.kind === "stop") await settleBlocked(context.pool, [job.deliveryId]);

@@ -1,4 +1,5 @@
 /** Opening the port, and saying in one line why it cannot be opened. */
+import { createServer } from "node:net";
 import { type Config, ConfigError } from "../config.ts";
 import type { Listener } from "./listener.ts";
 
@@ -11,12 +12,23 @@ const LISTEN_PROBLEMS: Readonly<Record<string, (config: Config) => string>> = {
 
 /** Listens where the configuration says; resolves to the port. Rejects with a ConfigError that names the setting. */
 export async function listenOrExplain(listener: Listener, config: Config): Promise<number> {
-  try {
-    return await listener.listen(config.host, config.port);
-  } catch (error) {
-    const explain = LISTEN_PROBLEMS[(error as { code?: string }).code ?? ""];
-    throw explain ? new ConfigError(explain(config)) : error;
-  }
+  return await listener.listen(config.host, config.port).catch(explain(config));
+}
+
+const explain = (config: Config) => (error: unknown) => {
+  const problem = LISTEN_PROBLEMS[(error as { code?: string }).code ?? ""];
+  throw problem ? new ConfigError(problem(config)) : error;
+};
+
+/** Refuses a port that cannot be opened before anything else is begun; `listenOrExplain` has the last word. */
+export async function checkPort(config: Config): Promise<void> {
+  const probe = createServer();
+  const listening = new Promise<void>((resolve, reject) => {
+    probe.once("error", reject);
+    probe.listen({ host: config.host, port: config.port }, resolve);
+  });
+  await listening.catch(explain(config));
+  await new Promise((resolve) => probe.close(resolve));
 }
 
 /** The origin to show for a listening address; a wildcard is reached through loopback. */

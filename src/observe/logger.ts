@@ -13,8 +13,21 @@ export function createLogger(level: string): Logger {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: errorSummary },
       redact: { paths: REDACTED.flatMap((name) => [name, `*.${name}`]), censor: "[redacted]" },
     },
     destination({ fd: 2, sync: true }),
   );
+}
+
+/**
+ * What is logged of an error: never its other properties, which may hold a connection or a request. Errors with a
+ * code are faults of the world around us and need no stack.
+ */
+export function errorSummary(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { code } = error as { code?: unknown };
+  const cause = error.cause === undefined ? {} : { cause: errorSummary(error.cause) };
+  const place = code === undefined ? { stack: error.stack } : { code };
+  return { type: error.name, message: error.message, ...place, ...cause };
 }

@@ -115,17 +115,17 @@ function outcome(attempt: DeliveryAttempt | undefined) {
   };
 }
 
-function deliveryFields({ delivery, lastAttempt }: DeliveryView) {
+function deliveryFields({ delivery, url, lastAttempt }: DeliveryView) {
   return {
     id: delivery.id,
     webhookId: delivery.webhookId,
     eventId: delivery.eventId,
     ...some("eventType", delivery.eventType),
-    url: delivery.url,
+    url,
     status: delivery.status,
     retryCount: Math.max(delivery.attemptCount - 1, 0),
     attemptCount: delivery.attemptCount,
-    ...time("nextAttemptAt", delivery.nextAttemptAt),
+    ...time("nextAttemptAt", delivery.status === "paused" ? null : delivery.nextAttemptAt),
     createdAt: timestampFromDate(delivery.createdAt),
     updatedAt: timestampFromDate(delivery.updatedAt),
     ...time("completedAt", delivery.completedAt),
@@ -152,6 +152,7 @@ export function deliveryMessage(detail: DeliveryDetail) {
     ...some("responseBody", attempt.responseBody && Buffer.from(attempt.responseBody).toString("utf8")),
     responseTruncated: attempt.responseTruncated,
     ...some("remoteAddress", attempt.remoteAddress),
+    ...some("url", attempt.url),
     ...time("nextAttemptAt", attempt.nextAttemptAt),
   }));
   return create(DeliverySchema, { ...deliveryFields(detail), attempts } as MessageInitShape<typeof DeliverySchema>);

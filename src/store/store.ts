@@ -1,6 +1,7 @@
 /** Opens PostgreSQL, the embedded one or DATABASE_URL's, brings its schema up to date, and closes it again. */
 import { lookup } from "node:dns/promises";
 import type { Pool } from "pg";
+import { ConfigError } from "../config.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/embedded-postgres.ts";
 import { migrate, schemaIsCurrent } from "./migrate.ts";
@@ -27,6 +28,8 @@ export interface Store {
   readonly orm: Orm;
   /** Names and addresses of a database that is reached over TCP; deliveries must never go there. */
   readonly endpoints: readonly { readonly address: string; readonly port: number }[];
+  /** Names of the migrations that this opening applied. */
+  readonly applied: readonly string[];
   /** Whether the database answers and its schema is the one that this code needs. */
   check(): Promise<boolean>;
   /** May be called twice. */
@@ -42,8 +45,20 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return await connect(databaseUrl ?? requireConnection(embedded), embedded, options);
   } catch (error) {
     await embedded?.stop();
-    throw error;
+    const problem =
+      databaseUrl === undefined ? undefined : databaseProblem(error as { code?: string; message: string });
+    throw problem === undefined ? error : new ConfigError(problem);
   }
+}
+
+/** In one line what keeps DATABASE_URL from being used; undefined if the fault is ours. */
+function databaseProblem({ code = "", message }: { code?: string; message: string }): string | undefined {
+  if (code === "42501") {
+    return `DATABASE_URL: the role may not create tables (${message}); grant it CREATE on the schema, or make it the database's owner`;
+  }
+  // Network, authentication and resource classes, and an unknown database.
+  const reachable = !/^(E[A-Z]+|08\w{3}|28\w{3}|3D000|53\w{3}|57P0\d)$/.test(code) && !/timeout/i.test(message);
+  return reachable ? undefined : `DATABASE_URL cannot be used: ${message || code}`;
 }
 
 async function connect(
@@ -67,6 +82,7 @@ async function connect(
     pool,
     orm,
     endpoints: typeof target === "string" ? await endpointsOf(target) : [{ address: target.host, port: target.port }],
+    applied,
     check: async () => await schemaIsCurrent((sql) => pool.query(sql)),
     close: () => {
       closed ??= close();

@@ -86,6 +86,7 @@ test("a delivery that succeeded, in lists and by itself", async () => {
       responseTruncated: false,
       remoteAddress: expect.stringContaining("127.0.0.1"),
       nextAttemptAt: null,
+      url: destination.url,
     },
   ]);
   const counted = (await service.api.get(`/webhooks/${webhook.id}`)).body;

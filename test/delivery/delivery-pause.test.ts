@@ -75,9 +75,15 @@ test("another url: the next attempt of what is owed goes there", async () => {
   const eventId = await sendAndFail();
   const elsewhere = await startDestination();
   await webhook.patch({ url: elsewhere.url });
-  expect(await webhook.deliveryOf(eventId)).toMatchObject({ status: "pending", url: destination.url });
+  expect(await webhook.deliveryOf(eventId)).toMatchObject({ status: "pending", url: elsewhere.url });
   await service.advanceQueue(DAY_MS);
-  expect(await webhook.settled(eventId, "succeeded")).toMatchObject({ url: elsewhere.url, attemptCount: 3 });
+  const done = await webhook.settled(eventId, "succeeded", 3);
+  expect(done.url).toBe(elsewhere.url);
+  expect(done.attempts.map((one: { url: string }) => one.url)).toEqual([
+    destination.url,
+    destination.url,
+    elsewhere.url,
+  ]);
   expect(elsewhere.arrivals[0]?.headers["alumia-attempt"]).toBe("3");
   expect(elsewhere.arrivals).toHaveLength(1);
   expect(destination.arrivals).toHaveLength(2);

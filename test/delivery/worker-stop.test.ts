@@ -24,3 +24,23 @@ test("a quick wait ends with the stop: no lease, no attempt, no later than it wa
   expect(destination.arrivals).toHaveLength(1);
   await Promise.all([service.stop(), destination.close()]);
 });
+
+test.each([
+  ["a url that is removed", { url: null }, "canceled"],
+  ["a pause", { status: "paused" }, "paused"],
+])("%s reaches a delivery in a quick wait at once", async (_what, change, status) => {
+  const [service, destination] = await Promise.all([
+    startService({ env: { DELIVERY_SCHEDULE: "0s,9s,1h" } }),
+    startDestination(),
+  ]);
+  destination.behave(answer(500));
+  const webhook = await createForwardingWebhook(service, destination.url);
+  const eventId = await webhook.sendEvent();
+  await webhook.settled(eventId, "pending", 1);
+  await webhook.patch(change);
+  expect(await webhook.deliveryOf(eventId)).toMatchObject({ status, nextAttemptAt: null });
+  await service.app.worker.stop(600_000);
+  expect(await webhook.deliveryOf(eventId)).toMatchObject({ status, attemptCount: 1 });
+  expect(destination.arrivals).toHaveLength(1);
+  await Promise.all([service.stop(), destination.close()]);
+});

@@ -42,6 +42,8 @@ const DeliveryAttemptSchema = defineEntity({
     webhookId: p.uuid(),
     trigger: p.text(),
     status: p.text().$type<AttemptStatus>(),
+    /** Where it went; null where the worker died before it said so. */
+    url: p.text().nullable(),
     startedAt: p.datetime(),
     durationMs: p.integer(),
     statusCode: p.integer().nullable(),

@@ -134,6 +134,7 @@ create table delivery_attempts (
   webhook_id uuid not null,
   trigger text not null,
   status text not null,
+  url text,
   started_at timestamptz not null,
   duration_ms integer not null,
   status_code integer,

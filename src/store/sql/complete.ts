@@ -50,10 +50,10 @@ with input as materialized (
     and q.attempts = i.number and q.started_at is not null
   order by q.delivery_id for update of q
 ), recorded as (
-  insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, started_at,
+  insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at,
     duration_ms, status_code, error_code, error_message, request_headers, response_headers, response_body,
     response_truncated, remote_address, next_attempt_at)
-  select delivery_id, number, organization_id, webhook_id, trigger, status, started_at, duration_ms, status_code,
+  select delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at, duration_ms, status_code,
     error_code, error_message, request_headers, response_headers,
     case when status_code is not null then substring($2::bytea from body_at + 1 for body_size) end,
     truncated, remote_address, next_at

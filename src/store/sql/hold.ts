@@ -35,9 +35,10 @@ const CHANGE_ROWS_MAX = 5_000;
 /** What happens to the deliveries still owed to a destination. Those under way end on their own. */
 export type OwedChange = "hold" | "release" | "cancel";
 
+/** Rows with no attempt under way. One in a quick wait is taken from its worker, whose next try finds its lease gone. */
 const waiting = (placeholder: string, held: string) => `
   select delivery_id from delivery_queue
-  where destination_id = ${placeholder} and lease_token is null ${held}
+  where destination_id = ${placeholder} and started_at is null ${held}
   order by due_at limit ${CHANGE_ROWS_MAX} for update skip locked`;
 
 /**
@@ -49,8 +50,11 @@ export function owedStatement(change: OwedChange, placeholder: "?" | "$1"): stri
   switch (change) {
     case "hold":
       return `with held as (
-          update delivery_queue set held = true
-          where delivery_id = any (array(${waiting(placeholder, "and not held")})) returning delivery_id
+          update delivery_queue q set held = true, lease_token = null,
+            due_at = case when q.lease_token is null then q.due_at else coalesce(d.next_attempt_at, q.due_at) end
+          from deliveries d
+          where q.delivery_id = any (array(${waiting(placeholder, "and not held")})) and d.id = q.delivery_id
+          returning q.delivery_id
         )
         update deliveries d set status = 'paused', updated_at = now() from held h where d.id = h.delivery_id`;
     case "cancel":

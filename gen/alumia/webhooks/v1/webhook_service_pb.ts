@@ -171,7 +171,7 @@ export type Forwarding = Message<"alumia.webhooks.v1.Forwarding"> & {
   state: string;
 
   /**
-   * Why it was stopped: "gone" (the destination answered 410).
+   * Why it was stopped: "gone" (the destination answered 410) or "manual" (a client set the state).
    *
    * @generated from field: optional string reason = 2;
    */
