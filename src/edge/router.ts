@@ -2,7 +2,7 @@
 
 import type { BlockList } from "node:net";
 import { createContextValues } from "@connectrpc/connect";
-import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
+import { compressionGzip } from "@connectrpc/connect-node";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import type { Receiver } from "../core/receive.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
@@ -12,6 +12,7 @@ import { HTTP_STATUS, restError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { splitTarget } from "../transcode/http-exchange.ts";
 import { createTranscoder, TranscodeError } from "../transcode/transcoder.ts";
+import { createConnectAdapter } from "./connect-adapter.ts";
 import {
   type Exchange,
   type HttpRequest,
@@ -19,7 +20,6 @@ import {
   sendError,
   sendJson,
   sendMethodNotAllowed,
-  sendNotFound,
 } from "./exchange.ts";
 import { createReceiveHandler } from "./receive-handler.ts";
 import { requestOrigin } from "./request-origin.ts";
@@ -69,7 +69,7 @@ export function createRouter(options: RouterOptions): RequestHandler {
     encodeError,
     contextValues,
   });
-  const connect = connectNodeAdapter({
+  const connect = createConnectAdapter({
     routes: rpc.register,
     interceptors: rpc.interceptors,
     requestGate: rpc.requestGate,
@@ -77,7 +77,7 @@ export function createRouter(options: RouterOptions): RequestHandler {
     readMaxBytes: options.apiBodyBytesMax,
     maxTimeoutMs: options.timeoutMsMax,
     contextValues,
-    fallback: (request, response) => sendNotFound({ request, response } as Exchange, pathOf(request as HttpRequest)),
+    logger,
   });
 
   function route({ request, response }: Exchange): void {
@@ -85,7 +85,7 @@ export function createRouter(options: RouterOptions): RequestHandler {
     if (path.startsWith(RECEIVE_PATH)) receive({ request, response }, path);
     else if (path.startsWith("/api/")) void transcoder.handle(request, response);
     else if (path === "/healthz" || path === "/readyz") health({ request, response }, path);
-    else connect(request, response);
+    else connect({ request, response }, path);
   }
 
   function health(exchange: Exchange, path: string): void {

@@ -127,8 +127,7 @@ export async function grpcRefusal(call: Promise<unknown>): Promise<GrpcRefusal> 
   );
   if (typeof error.code !== "number") throw error;
   const code = status[error.code] ?? String(error.code);
-  // grpc-js decodes grpc-message with decodeURI, which leaves %3A and the like as they are.
-  const message = decodeURIComponent(error.details);
+  const message = error.details;
   const [bytes] = error.metadata.get("grpc-status-details-bin");
   const wire: Json = bytes === undefined ? { details: [] } : decode("google.rpc.Status", bytes);
   if (bytes !== undefined && (wire.code !== error.code || wire.message !== message)) {

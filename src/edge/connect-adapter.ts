@@ -1,0 +1,60 @@
+/** gRPC, gRPC-Web and Connect on Node's requests: like connectNodeAdapter, with `grpc-message` spelled as specified. */
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  type ContextValues,
+  createConnectRouter,
+} from "@connectrpc/connect";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { Logger } from "../observe/logger.ts";
+import { breakOff } from "../transcode/answer.ts";
+import type { Exchange, HttpRequest } from "./exchange.ts";
+import { withoutNeedlessEscapes } from "./grpc-message.ts";
+import { sendUnknown } from "./unknown-rpc.ts";
+
+export interface ConnectAdapterOptions extends ConnectRouterOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  readonly contextValues: (request: HttpRequest) => ContextValues;
+  readonly logger: Logger;
+}
+
+/** Answers any request: with the RPC at its path, or that there is none. Throws where its Host makes no URL. */
+export function createConnectAdapter(options: ConnectAdapterOptions): (exchange: Exchange, path: string) => void {
+  const { routes, contextValues, logger, ...routerOptions } = options;
+  const router = createConnectRouter(routerOptions);
+  routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  return (exchange, path) => {
+    const { request, response } = exchange;
+    const handler = handlers.get(path);
+    if (!handler) {
+      sendUnknown(exchange, path);
+      return;
+    }
+    handler(universalRequestFromNodeRequest(request, response, undefined, contextValues(request)))
+      .then((answer) => universalResponseToNodeResponse(withSpecifiedMessage(answer), response))
+      .catch((error: unknown) => {
+        // Aborted: the client is gone.
+        if (ConnectError.from(error).code !== Code.Aborted) logger.error({ err: error, path }, "an RPC has no answer");
+        breakOff(exchange);
+      });
+  };
+}
+
+/** Only gRPC has trailers. They are complete once the body is sent, so they are read as late as they are written. */
+function withSpecifiedMessage(answer: UniversalServerResponse): UniversalServerResponse {
+  const { trailer } = answer;
+  if (!trailer) return answer;
+  return {
+    ...answer,
+    get trailer() {
+      const message = trailer.get("grpc-message");
+      if (message !== null) trailer.set("grpc-message", withoutNeedlessEscapes(message));
+      return trailer;
+    },
+  };
+}
