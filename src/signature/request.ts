@@ -16,7 +16,7 @@ export interface InboundRequest {
 /** Parsed bodies by request object, so that verifying and identifying share one parse. */
 const parsedBodies = new WeakMap<InboundRequest, { readonly value: unknown }>();
 
-/** The value at `path` of the JSON body; undefined where there is none, or no JSON. Array members go by index. */
+/** The value at `path` of the JSON body (or of the JSON in a form's `payload`); undefined where there is none, or no JSON. Array members go by index. */
 export function bodyField(request: InboundRequest, path: readonly string[]): unknown {
   let value = bodyJson(request);
   for (const step of path) {
@@ -29,10 +29,25 @@ export function bodyField(request: InboundRequest, path: readonly string[]): unk
 function bodyJson(request: InboundRequest): unknown {
   let parsed = parsedBodies.get(request);
   if (parsed === undefined) {
-    parsed = { value: parseJson(request.body) };
+    parsed = { value: parseBody(request) };
     parsedBodies.set(request, parsed);
   }
   return parsed.value;
+}
+
+/**
+ * The body as JSON; of a form, the JSON in its field `payload` (GitHub, Slack). Only one such field counts: of several
+ * it would be anybody's guess which one the receiver's code reads.
+ */
+function parseBody(request: InboundRequest): unknown {
+  const value = parseJson(request.body);
+  if (value !== undefined || !isForm(request) || !isUtf8(request.body)) return value;
+  const payloads = new URLSearchParams(request.body.toString("utf8")).getAll("payload");
+  return payloads.length === 1 && payloads[0] !== undefined ? parseJson(Buffer.from(payloads[0])) : undefined;
+}
+
+function isForm(request: InboundRequest): boolean {
+  return /^\s*application\/x-www-form-urlencoded\s*(?:;|$)/i.test(request.header("content-type") ?? "");
 }
 
 /** Bytes that are not UTF-8 are no JSON (RFC 8259, 8.1): decoding them loosely could make two ids equal. */

@@ -39,7 +39,7 @@ export function chooseScheme(source: CompiledSource, request: InboundRequest): C
   if (scheme === undefined) return refusal("missing_signature", describeMissing(source, request));
   if (second === undefined) return scheme;
   const names = `${scheme.signature.places[0].name} and ${second.signature.places[0].name}`;
-  return refusal("ambiguous", `${names} are both present: send one of them, or pin the webhook to one form`);
+  return refusal("ambiguous", `${names} are both present: the sender must use only one of them`);
 }
 
 /** The digest of the signed content under one key. */

@@ -152,7 +152,7 @@ describe("custom", () => {
     expect(outcome("custom", HUB)).toBe("valid");
     expect(outcome("custom", { ...STANDARD, ...HUB })).toBe("ambiguous");
     expect(reason("custom", { ...STANDARD, ...HUB })).toBe(
-      "webhook-signature and x-hub-signature-256 are both present: send one of them, or pin the webhook to one form",
+      "webhook-signature and x-hub-signature-256 are both present: the sender must use only one of them",
     );
   });
 
