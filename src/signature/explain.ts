@@ -22,7 +22,7 @@ export function describeMissing(source: CompiledSource, request: InboundRequest)
   const other = SIGNATURE_HEADERS.find((name) => !expected.includes(name) && request.header(name));
   if (other === undefined) return missing;
   const what = source.pinnedTo === undefined ? "source is" : `source is ${source.name}, pinned to`;
-  return `${missing}; ${other} present, but this webhook's ${what} ${source.pinnedTo ?? source.name}`;
+  return `${missing}; ${other} present, but the ${what} ${source.pinnedTo ?? source.name}`;
 }
 
 /** Why no active secret can key the scheme that the request uses. */

@@ -7,7 +7,7 @@ export const SECRET_CHARS_MAX = 4_096;
 /** Bytes of a secret that we make ourselves. */
 export const GENERATED_SECRET_BYTES = 32;
 
-/** A key, or a sentence about what is wrong with the text; the sentence never quotes it. */
+/** A key, or what is wrong with the text: a phrase to stand after "the secret" or "secret:", which never quotes it. */
 export type ParsedKey =
   | { readonly ok: true; readonly key: KeyObject }
   | { readonly ok: false; readonly problem: string };
@@ -23,7 +23,7 @@ export function parseKey(rule: KeyRule, text: string): ParsedKey {
   if (problem !== undefined) return { ok: false, problem };
   let rest = text;
   if (rule.prefix !== undefined) {
-    if (!rest.startsWith(rule.prefix)) return { ok: false, problem: `the secret must be ${keyForm(rule)}` };
+    if (!rest.startsWith(rule.prefix)) return { ok: false, problem: `must be ${keyForm(rule)}` };
     rest = rest.slice(rule.prefix.length);
   }
   for (const prefix of rule.strip ?? []) {
@@ -35,17 +35,17 @@ export function parseKey(rule: KeyRule, text: string): ParsedKey {
     bytes.length < (rule.bytesMin ?? 1) ||
     bytes.length > (rule.bytesMax ?? SECRET_CHARS_MAX)
   ) {
-    return { ok: false, problem: `the secret must be ${keyForm(rule)}` };
+    return { ok: false, problem: `must be ${keyForm(rule)}` };
   }
   return { ok: true, key: createSecretKey(bytes) };
 }
 
 function textProblem(text: string): string | undefined {
-  if (text === "") return "the secret is empty";
-  if (text.length > SECRET_CHARS_MAX) return `the secret is longer than ${SECRET_CHARS_MAX} characters`;
-  if (text !== text.trim()) return "the secret begins or ends with white space";
+  if (text === "") return "must not be empty";
+  if (text.length > SECRET_CHARS_MAX) return `must be at most ${SECRET_CHARS_MAX} characters`;
+  if (text !== text.trim()) return "must not begin or end with white space";
   // A lone surrogate has no UTF-8 form of its own, so that two texts would make one key.
-  if (!text.isWellFormed() || /\p{Cc}/u.test(text)) return "the secret contains control characters or broken Unicode";
+  if (!text.isWellFormed() || /\p{Cc}/u.test(text)) return "must not contain control characters or broken Unicode";
   return undefined;
 }
 
@@ -73,5 +73,8 @@ function decodeBase64(text: string): Buffer | undefined {
 export function keyForm(rule: KeyRule): string {
   const decoded = { utf8: "text", "utf8-nfkd": "text", hex: "hexadecimal digits", base64: "base64" }[rule.decode];
   const prefix = rule.prefix === undefined ? "" : `${rule.prefix} followed by `;
-  return `${prefix}${decoded} of ${rule.bytesMin ?? 1} to ${rule.bytesMax ?? SECRET_CHARS_MAX} bytes`;
+  // The last prefix stands next to the key itself and is the one that people meet.
+  const optional = rule.strip?.at(-1);
+  const suffix = optional === undefined ? "" : `, with or without ${optional}`;
+  return `${prefix}${decoded} of ${rule.bytesMin ?? 1} to ${rule.bytesMax ?? SECRET_CHARS_MAX} bytes${suffix}`;
 }

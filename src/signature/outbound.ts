@@ -26,7 +26,7 @@ export function prepareForwardSecrets(secrets: readonly string[]): readonly KeyO
   }
   return secrets.map((secret) => {
     const parsed = parseKey(FORWARD_KEY, secret);
-    if (!parsed.ok) throw new RangeError(`forward secret: ${parsed.problem}`);
+    if (!parsed.ok) throw new RangeError(`the forward secret ${parsed.problem}`);
     return parsed.key;
   });
 }

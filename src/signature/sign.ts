@@ -81,7 +81,7 @@ function chooseKey(source: CompiledSource, secretText: string) {
     if (parsed.ok) return { scheme, key: parsed.key };
     problem = parsed.problem;
   }
-  throw new SigningError(problem);
+  throw new SigningError(`the secret ${problem}`);
 }
 
 function identityHeaders(scheme: CompiledScheme, { type, eventId }: SignInput): readonly (readonly [string, string])[] {

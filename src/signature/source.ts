@@ -38,7 +38,7 @@ export function keyKind(source: CompiledSource): Scheme["kind"] {
   return source.schemes[0].kind;
 }
 
-/** What is wrong with a secret's text for this source, as a sentence that does not quote it; null if nothing. */
+/** What is wrong with a secret's text for this source, to stand after "secret:", without quoting it; null if nothing. */
 export function secretProblem(source: CompiledSource, text: string): string | null {
   let problem: string | null = null;
   for (const scheme of source.schemes) {

@@ -145,6 +145,11 @@ test.each<[string, object, readonly string[]]>([
   expect([status, code, [...found].sort()]).toEqual([400, "BAD_REQUEST", violations]);
 });
 
+test("a secret of no use is told what it must be, without being quoted", async () => {
+  const { body } = await verify({ source: "standardwebhooks", secret: "hunter2!", payload: "" });
+  expect(body.error.message).toBe("secret: must be base64 of 24 to 64 bytes, with or without whsec_");
+});
+
 test("an unknown webhook is NOT_FOUND", async () => {
   expect(refusal(await verify({ webhookId: UNKNOWN_ID, payload: "" }))).toEqual(notFound);
   expect(refusal(await verify({ webhookId: "1", source: "s" }))[1]).toBe(badRequest()[1]);

@@ -97,7 +97,7 @@ describe.each(directions)("%s", (_name, replicas) => {
     expect(changed.status, JSON.stringify(changed.body)).toBe(200);
     const answer = await post(there, webhook);
     expect(answer.status).toBe(401);
-    expect(answer.body.error.message).toContain("this webhook's source is stripe");
+    expect(answer.body.error.message).toContain("the source is stripe");
   });
 
   test("paused: the delivery waits", async () => {

@@ -16,6 +16,7 @@ import {
 
 const STRIPE_BODY = '{"id":"evt_9","object":"event","type":"invoice.paid","note":"Zażółć 🚀"}';
 const GITHUB_BODY = '{"action":"opened","issue":{"number":1}}';
+const GITHUB_FORM = `payload=${encodeURIComponent('{"action":"closed","issue":{"title":"a+b & c"}}')}`;
 const PLAIN_BODY = '{"type":"order.paid","id":"ord_1","n":1}';
 
 const MISMATCH = /^no signature matches under the active secret: another secret, or content changed on the way/;
@@ -60,6 +61,16 @@ describe("signed by the provider's library", () => {
       GITHUB_BODY,
       (secret) => githubHeaders(secret, GITHUB_BODY, { delivery: "guid-1" }),
       { type: "issues.opened", sourceEventId: "guid-1", scheme: "github" },
+    ],
+    [
+      "github's form, the signature over its raw bytes",
+      "github",
+      GITHUB_FORM,
+      async (secret) => ({
+        ...(await githubHeaders(secret, GITHUB_FORM, { delivery: "guid-3" })),
+        "content-type": "application/x-www-form-urlencoded",
+      }),
+      { type: "issues.closed", sourceEventId: "guid-3", scheme: "github" },
     ],
     [
       "github without an action",
@@ -164,13 +175,13 @@ describe("refused with 401 and the reason", () => {
         "stripe's signature at a custom webhook",
         "custom",
         (secret) => stripeHeaders(secret, PLAIN_BODY),
-        /stripe-signature present, but this webhook's source is custom/,
+        /stripe-signature present, but the source is custom/,
       ],
       [
         "github's signature at a stripe webhook",
         "stripe",
         (secret) => githubHeaders(secret, PLAIN_BODY),
-        /x-hub-signature-256 present, but this webhook's source is stripe/,
+        /x-hub-signature-256 present, but the source is stripe/,
       ],
     ];
 

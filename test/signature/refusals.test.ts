@@ -174,7 +174,7 @@ describe("custom", () => {
       scheme: "standardwebhooks",
       check: "missing_signature",
       reason:
-        "webhook-signature is missing; x-hub-signature-256 present, but this webhook's source is custom, " +
+        "webhook-signature is missing; x-hub-signature-256 present, but the source is custom, " +
         "pinned to standardwebhooks",
     });
     expect(judge(hubOnly, WHSEC, inbound(STANDARD, BODY))).toMatchObject({ valid: false, check: "missing_signature" });
@@ -196,7 +196,7 @@ describe("reasons", () => {
       stripe,
       T,
       WHSEC,
-      "webhook-signature or x-hub-signature-256 is missing; stripe-signature present, but this webhook's source is custom",
+      "webhook-signature or x-hub-signature-256 is missing; stripe-signature present, but the source is custom",
     ],
     [
       "another provider's header",
@@ -204,7 +204,7 @@ describe("reasons", () => {
       HUB,
       T,
       WHSEC,
-      "stripe-signature is missing; x-hub-signature-256 present, but this webhook's source is stripe",
+      "stripe-signature is missing; x-hub-signature-256 present, but the source is stripe",
     ],
     ["nothing at all", "github", {}, T, WHSEC, "x-hub-signature-256 is missing"],
     ["old", "stripe", stripe, T + 412, WHSEC, "timestamp 412 s old, tolerance 300 s"],
