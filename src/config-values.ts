@@ -1,0 +1,97 @@
+/** One kind of setting each: text of an environment variable → value, or a ConfigError that names the variable. */
+import { BlockList, isIP } from "node:net";
+
+/** A setting that cannot be used. The message names the variable and what it takes. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+export function parseInteger(
+  name: string,
+  value: string | undefined,
+  fallback: number,
+  min: number,
+  max: number,
+): number {
+  if (value === undefined) return fallback;
+  const number = Number(value);
+  if (!/^\d+$/.test(value) || number < min || number > max) {
+    throw new ConfigError(`${name} takes a whole number from ${min} to ${max}, not "${value}"`);
+  }
+  return number;
+}
+
+export function parseOrigin(name: string, value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const url = URL.parse(value);
+  const plain = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && !url.search && !url.hash;
+  if (!plain || url.username || url.password) {
+    throw new ConfigError(`${name} takes an origin such as https://hooks.example.com, without a path, not "${value}"`);
+  }
+  return url.origin;
+}
+
+export function parseDatabaseUrl(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (!/^postgres(ql)?:\/\//.test(value)) {
+    throw new ConfigError("DATABASE_URL takes a PostgreSQL URL such as postgres://user:password@host:5432/database");
+  }
+  return value;
+}
+
+export function parseKey(name: string, value: string | undefined): Buffer | undefined {
+  return value === undefined ? undefined : requireKey(name, value);
+}
+
+export function requireKey(name: string, value: string): Buffer {
+  const key = Buffer.from(value, "base64");
+  if (!/^[A-Za-z0-9+/]{43}=?$/.test(value) || key.length !== 32) {
+    throw new ConfigError(`${name} takes base64 of exactly 32 bytes (make one with: openssl rand -base64 32)`);
+  }
+  return key;
+}
+
+/** The form of an API key: `alm_live_` or `alm_test_` and at least 32 hexadecimal digits. */
+export const API_KEY_PATTERN = /^alm_(live|test)_[0-9a-f]{32,128}$/;
+
+export function parseApiKey(value: string | undefined): string | undefined {
+  if (value !== undefined && !API_KEY_PATTERN.test(value)) {
+    throw new ConfigError("BOOTSTRAP_API_KEY takes alm_live_ or alm_test_ followed by 32 to 128 hexadecimal digits");
+  }
+  return value;
+}
+
+export function list(value: string | undefined): string[] {
+  return (value ?? "")
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+export function parseCidrs(name: string, value: string | undefined): string[] {
+  return list(value).map((item) => {
+    const [address = "", prefix, ...rest] = item.split("/");
+    const family = isIP(address);
+    const bits = Number(prefix ?? (family === 4 ? 32 : 128));
+    const valid = family !== 0 && rest.length === 0 && (prefix === undefined || /^\d{1,3}$/.test(prefix));
+    if (!valid || bits > (family === 4 ? 32 : 128)) {
+      throw new ConfigError(`${name} takes CIDR ranges separated by commas, such as 10.0.0.0/8, not "${item}"`);
+    }
+    return `${address}/${bits}`;
+  });
+}
+
+export function oneOf(name: string, value: string, allowed: readonly string[]): string {
+  if (!allowed.includes(value)) throw new ConfigError(`${name} takes one of ${allowed.join(", ")}, not "${value}"`);
+  return value;
+}
+
+/** A BlockList that answers whether an address lies in one of the ranges (as validated by loadConfig). */
+export function addressRanges(cidrs: readonly string[]): BlockList {
+  const ranges = new BlockList();
+  for (const cidr of cidrs) {
+    const [address = "", bits = "0"] = cidr.split("/");
+    ranges.addSubnet(address, Number(bits), isIP(address) === 6 ? "ipv6" : "ipv4");
+  }
+  return ranges;
+}
