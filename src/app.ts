@@ -15,6 +15,7 @@ import { WebhookLoader } from "./core/webhook-loader.ts";
 import { Webhooks } from "./core/webhooks.ts";
 import { HttpClient } from "./delivery/http-client.ts";
 import { DeliveryWorker } from "./delivery/worker.ts";
+import { BodyBudget } from "./edge/body-budget.ts";
 import { checkPort, listenOrExplain, originOf } from "./edge/listen.ts";
 import { Listener } from "./edge/listener.ts";
 import { READINESS_MS, remember } from "./edge/readiness.ts";
@@ -187,7 +188,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     fallbackOrigin: origin,
     payloadBytesMax: config.maxPayloadBytes,
     apiBodyBytesMax: Math.max(LIMITS.apiBodyBytesMax, 2 * config.maxPayloadBytes),
-    bodyBytesInMemoryMax: LIMITS.receiveBodyBytesInMemoryMax,
+    budget: new BodyBudget(LIMITS),
     jsonDepthMax: LIMITS.jsonDepthMax,
     timeoutMsMax: LIMITS.timeoutMsMax,
   });

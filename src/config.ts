@@ -37,8 +37,9 @@ export const LIMITS = Object.freeze({
   receiveBatchesInFlightMax: 2,
   receiveQueueRowsMax: 8_192,
   receiveQueueBytesMax: 128 * 1024 * 1024,
-  /** Bytes of request bodies held in memory by all receives that have not been answered. */
-  receiveBodyBytesInMemoryMax: 256 * 1024 * 1024,
+  /** Bytes of request bodies in memory, of all requests that have not been answered; share that one client may have. */
+  bodyBytesInMemoryMax: 256 * 1024 * 1024,
+  bodyClientShare: 0.5,
   /** How often a receive whose webhook changed under it is verified anew before 503. */
   receiveStaleRetriesMax: 5,
   /** How often a batch is tried again after a deadlock or a serialization failure. */

@@ -11,20 +11,26 @@ import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Logger } from "../observe/logger.ts";
 import { breakOff } from "../transcode/answer.ts";
+import type { BodyHold } from "./body-budget.ts";
 import type { Exchange, HttpRequest } from "./exchange.ts";
 import { withoutNeedlessEscapes } from "./grpc-message.ts";
+import { meteredGzip, withMeter } from "./metered-rpc.ts";
 import { sendUnknown } from "./unknown-rpc.ts";
 
-export interface ConnectAdapterOptions extends ConnectRouterOptions {
+export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "acceptCompression"> {
   readonly routes: (router: ConnectRouter) => void;
   readonly contextValues: (request: HttpRequest) => ContextValues;
+  /** Bound of a message, compressed or not, bytes. */
+  readonly readMaxBytes: number;
+  /** Opens the account of one request's body. */
+  readonly holdBody: (request: HttpRequest) => BodyHold;
   readonly logger: Logger;
 }
 
 /** Answers any request: with the RPC at its path, or that there is none. Throws where its Host makes no URL. */
 export function createConnectAdapter(options: ConnectAdapterOptions): (exchange: Exchange, path: string) => void {
-  const { routes, contextValues, logger, ...routerOptions } = options;
-  const router = createConnectRouter(routerOptions);
+  const { routes, contextValues, holdBody, logger, ...routerOptions } = options;
+  const router = createConnectRouter({ ...routerOptions, acceptCompression: [meteredGzip] });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
@@ -35,7 +41,10 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
       sendUnknown(exchange, path);
       return;
     }
-    handler(universalRequestFromNodeRequest(request, response, undefined, contextValues(request)))
+    const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues(request));
+    const hold = holdBody(request);
+    response.once("close", hold.release);
+    withMeter(exchange, universal, hold, options.readMaxBytes, handler)
       .then((answer) => universalResponseToNodeResponse(withSpecifiedMessage(answer), response))
       .catch((error: unknown) => {
         // Aborted: the client is gone.

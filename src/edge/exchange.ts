@@ -1,9 +1,16 @@
 /** Requests and responses of both HTTP versions, and the ways in which the edge answers by itself. */
-import { type RestError, restError } from "../rpc/error-mapping.ts";
+import { HTTP_STATUS, type RestError, restError, toRestError } from "../rpc/error-mapping.ts";
 import { sendAnswer } from "../transcode/answer.ts";
 import type { Exchange, HttpRequest, HttpResponse } from "../transcode/http-exchange.ts";
+import { TranscodeError } from "../transcode/transcoder.ts";
 
-export type { Exchange, HttpRequest, HttpResponse } from "../transcode/http-exchange.ts";
+export {
+  askForBody,
+  declaredBodyBytes,
+  type Exchange,
+  type HttpRequest,
+  type HttpResponse,
+} from "../transcode/http-exchange.ts";
 
 /** Answers one request, in either HTTP version. */
 export type RequestHandler = (request: HttpRequest, response: HttpResponse) => void;
@@ -30,4 +37,11 @@ export function sendNotFound(exchange: Exchange, path: string): void {
 
 export function sendMethodNotAllowed(exchange: Exchange, allow: string): void {
   sendError(exchange, restError("METHOD_NOT_ALLOWED", `this path takes ${allow}`), { allow });
+}
+
+/** The REST form of whatever went wrong, on the way to a use case or in it. */
+export function encodeError(error: unknown): RestError {
+  if (!(error instanceof TranscodeError)) return toRestError(error);
+  const rest = restError(error.code, error.message, error.violations);
+  return { ...rest, status: HTTP_STATUS[error.code], headers: { ...rest.headers, ...error.headers } };
 }

@@ -3,7 +3,7 @@
  * first bytes are compared with the HTTP/2 preface (RFC 9113 §3.4), put back, and the socket goes to the server that
  * speaks its protocol.
  */
-import { createServer as createHttp1Server, type Server, type ServerResponse } from "node:http";
+import { createServer as createHttp1Server, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { RequestHandler } from "./exchange.ts";
@@ -39,6 +39,10 @@ export class Listener {
   constructor(handle: RequestHandler, limits: ListenerLimits, onFailure: (error: Error) => void) {
     this.#limits = limits;
     this.#onFailure = onFailure;
+    const handleHttp1 = (request: IncomingMessage, response: ServerResponse) => {
+      this.#follow(response);
+      handle(request, response);
+    };
     this.#http1 = createHttp1Server(
       {
         maxHeaderSize: limits.headerBytesMax,
@@ -47,11 +51,10 @@ export class Listener {
         keepAliveTimeout: limits.keepAliveTimeoutMs,
         noDelay: true,
       },
-      (request, response) => {
-        this.#follow(response);
-        handle(request, response);
-      },
+      handleHttp1,
     );
+    // Whoever reads a body asks for it (RFC 9110 section 10.1.1), so that it is not sent in vain.
+    this.#http1.on("checkContinue", handleHttp1);
     this.#http1.maxConnections = limits.connectionsMax;
     this.#http2 = createHttp2Server(
       {
@@ -61,6 +64,7 @@ export class Listener {
       },
       handle,
     );
+    this.#http2.on("checkContinue", handle);
     this.#http2.on("session", (session) => {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));

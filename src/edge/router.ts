@@ -2,19 +2,20 @@
 
 import type { BlockList } from "node:net";
 import { createContextValues } from "@connectrpc/connect";
-import { compressionGzip } from "@connectrpc/connect-node";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import type { Receiver } from "../core/receive.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import type { Logger } from "../observe/logger.ts";
 import { originKey, remoteAddressKey } from "../rpc/context.ts";
-import { HTTP_STATUS, restError, toRestError } from "../rpc/error-mapping.ts";
+import { restError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { splitTarget } from "../transcode/http-exchange.ts";
-import { createTranscoder, TranscodeError } from "../transcode/transcoder.ts";
+import { createTranscoder } from "../transcode/transcoder.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import { createConnectAdapter } from "./connect-adapter.ts";
 import {
   type Exchange,
+  encodeError,
   type HttpRequest,
   type RequestHandler,
   sendError,
@@ -35,7 +36,8 @@ export interface RouterOptions {
   readonly fallbackOrigin: () => string;
   readonly payloadBytesMax: number;
   readonly apiBodyBytesMax: number;
-  readonly bodyBytesInMemoryMax: number;
+  /** Of the bodies of all requests. */
+  readonly budget: BodyBudget;
   readonly jsonDepthMax: number;
   readonly timeoutMsMax: number;
 }
@@ -51,11 +53,12 @@ export function createRouter(options: RouterOptions): RequestHandler {
     createContextValues()
       .set(originKey, requestOrigin(request, origin))
       .set(remoteAddressKey, request.socket.remoteAddress);
+  const holdBody = (request: HttpRequest) => options.budget.open(request.socket.remoteAddress ?? "");
   const receive = createReceiveHandler({
     receiver: options.receiver,
     logger,
     bodyBytesMax: options.payloadBytesMax,
-    bodyBytesInMemoryMax: options.bodyBytesInMemoryMax,
+    holdBody,
   });
   const transcoder = createTranscoder({
     // The raw handler is the only way in over REST: it alone reads bodies under the shared budget.
@@ -64,6 +67,7 @@ export function createRouter(options: RouterOptions): RequestHandler {
     requestGate: rpc.requestGate,
     successStatus: (method) => (method.name.startsWith("Create") ? 201 : 200),
     bodyBytesMax: options.apiBodyBytesMax,
+    holdBody,
     jsonDepthMax: options.jsonDepthMax,
     timeoutMsMax: options.timeoutMsMax,
     encodeError,
@@ -73,8 +77,8 @@ export function createRouter(options: RouterOptions): RequestHandler {
     routes: rpc.register,
     interceptors: rpc.interceptors,
     requestGate: rpc.requestGate,
-    acceptCompression: [compressionGzip],
     readMaxBytes: options.apiBodyBytesMax,
+    holdBody,
     maxTimeoutMs: options.timeoutMsMax,
     contextValues,
     logger,
@@ -118,12 +122,6 @@ export function createRouter(options: RouterOptions): RequestHandler {
       sendError(exchange, restError("BAD_REQUEST", "the request's Host or path cannot be used"));
     }
   };
-}
-
-function encodeError(error: unknown) {
-  if (!(error instanceof TranscodeError)) return toRestError(error);
-  const rest = restError(error.code, error.message, error.violations);
-  return { ...rest, status: HTTP_STATUS[error.code], headers: { ...rest.headers, ...error.headers } };
 }
 
 const pathOf = (request: HttpRequest): string => splitTarget(request.url ?? "/").path;

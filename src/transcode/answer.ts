@@ -1,6 +1,6 @@
 /** Writing answers, and what becomes of a request body that nobody read. */
 import { constants } from "node:http2";
-import { declaredBodyBytes, type Exchange, type HttpResponse, isHttp2 } from "./http-exchange.ts";
+import { declaredBodyBytes, type Exchange, expectsToBeAsked, type HttpResponse, isHttp2 } from "./http-exchange.ts";
 
 /** Declared bodies up to this many bytes are read and thrown away, to keep the connection. */
 const DRAIN_BYTES_MAX = 65_536;
@@ -101,7 +101,9 @@ export function releaseBody({ request }: Exchange): void {
 
 function hasLargeRest({ request }: Exchange): boolean {
   const declared = declaredBodyBytes(request);
-  return !request.complete && (declared === undefined || declared > DRAIN_BYTES_MAX);
+  // Whether a body will come that was not asked for, only the client knows: the connection is of no further use.
+  const mayBeLarge = declared === undefined || declared > DRAIN_BYTES_MAX || expectsToBeAsked(request);
+  return !request.complete && mayBeLarge;
 }
 
 /**

@@ -1,7 +1,8 @@
 /** Reading a request's body: media type and encoding checked from the headers, size bounded while reading. */
 import type { IncomingHttpHeaders } from "node:http";
-import { gunzip } from "node:zlib";
-import { declaredBodyBytes, type HttpRequest } from "./http-exchange.ts";
+import { createGunzip } from "node:zlib";
+import { isGone } from "./answer.ts";
+import { askForBody, declaredBodyBytes, type Exchange, type HttpRequest } from "./http-exchange.ts";
 import { badRequest, TranscodeError } from "./transcode-error.ts";
 
 const JSON_MEDIA_TYPE = /^\s*application\/json\s*(?:;|$)/i;
@@ -14,22 +15,45 @@ export function requireJson(request: HttpRequest): void {
   }
 }
 
+/** Counts the bytes of one request's body. */
+export interface BodyMeter {
+  /** Counts bytes before they are kept. What it throws becomes the answer. */
+  take(bytes: number): void;
+}
+
+export interface BodyBounds {
+  /** Bound of the body in bytes, both as sent and as expanded. */
+  readonly bytesMax: number;
+  readonly meter: BodyMeter;
+  /** Ends the reading. */
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Reads and decompresses the body: identity and gzip, at most `bytesMax` bytes both as sent and as expanded. Rejects
- * with TranscodeError (UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, BAD_REQUEST), or with the signal's reason. On a
- * rejection the rest of the body is left unread.
+ * Reads and decompresses the body: identity and gzip. Rejects with TranscodeError (UNSUPPORTED_MEDIA_TYPE,
+ * PAYLOAD_TOO_LARGE, BAD_REQUEST), with what the meter throws, or with the signal's reason. On a rejection the rest of
+ * the body is left unread.
  */
-export async function readBody(request: HttpRequest, bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {
-  const gzipped = isGzip(request.headers);
-  const declared = declaredBodyBytes(request);
+export async function readBody(exchange: Exchange, bounds: BodyBounds): Promise<Uint8Array> {
+  const gzipped = isGzip(exchange.request.headers);
+  const bytes = await readRawBody(exchange, bounds);
+  return gzipped && bytes.length > 0 ? await expandGzip(bytes, bounds) : bytes;
+}
+
+/** Reads the body as it is sent. Rejects like `readBody`. */
+export async function readRawBody(exchange: Exchange, bounds: BodyBounds): Promise<Buffer> {
+  const declared = declaredBodyBytes(exchange.request);
   if (declared === 0) {
-    return new Uint8Array();
+    return Buffer.alloc(0);
   }
-  if (declared !== undefined && declared > bytesMax) {
-    throw tooLarge(bytesMax);
+  if (declared !== undefined && declared > bounds.bytesMax) {
+    throw tooLarge(bounds.bytesMax);
   }
-  const bytes = await collect(request, bytesMax, signal);
-  return gzipped && bytes.length > 0 ? await expand(bytes, bytesMax) : bytes;
+  if (isGone(exchange.response)) {
+    throw endedEarly();
+  }
+  askForBody(exchange);
+  return await collect(exchange.request, bounds);
 }
 
 function isGzip(headers: IncomingHttpHeaders): boolean {
@@ -45,58 +69,82 @@ function isGzip(headers: IncomingHttpHeaders): boolean {
   return false;
 }
 
-function collect(request: HttpRequest, bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {
+function collect(request: HttpRequest, { bytesMax, meter, signal }: BodyBounds): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     const settle = (how: () => void): void => {
-      request.off("data", onData).off("end", onEnd).off("error", onError);
-      signal.removeEventListener("abort", onAbort);
+      request.off("data", onData).off("end", onEnd).off("error", onLost).off("close", onLost);
+      signal?.removeEventListener("abort", onAbort);
       how();
+    };
+    const refuse = (error: unknown): void => {
+      request.pause();
+      settle(() => reject(error));
     };
     const onData = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size > bytesMax) {
-        request.pause();
-        settle(() => reject(tooLarge(bytesMax)));
-      } else {
+      try {
+        if (size > bytesMax) {
+          throw tooLarge(bytesMax);
+        }
+        meter.take(chunk.length);
         chunks.push(chunk);
+      } catch (error) {
+        refuse(error);
       }
     };
-    const onEnd = (): void => settle(() => resolve(joined(chunks, size)));
-    const onError = (): void => settle(() => reject(badRequest("the body ended early")));
-    const onAbort = (): void => {
-      request.pause();
-      settle(() => reject(signal.reason));
+    const onEnd = (): void => {
+      // An HTTP/2 stream that is reset with NO_ERROR in the middle of its body ends as if that were all of it.
+      settle(() => (request.aborted ? reject(endedEarly()) : resolve(joined(chunks, size))));
     };
-    if (signal.aborted) {
+    const onLost = (): void => settle(() => reject(endedEarly()));
+    const onAbort = (): void => refuse(signal?.reason);
+    if (signal?.aborted) {
       reject(signal.reason);
       return;
     }
-    signal.addEventListener("abort", onAbort);
-    request.on("data", onData).on("end", onEnd).on("error", onError);
+    signal?.addEventListener("abort", onAbort);
+    request.on("data", onData).on("end", onEnd).on("error", onLost).on("close", onLost);
   });
 }
 
-function joined(chunks: readonly Buffer[], size: number): Uint8Array {
+function joined<Bytes extends ArrayBufferLike>(chunks: readonly Buffer<Bytes>[], size: number) {
   const [first] = chunks;
   return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks, size);
 }
 
-function expand(bytes: Uint8Array, bytesMax: number): Promise<Uint8Array> {
+/**
+ * Expands gzip piece by piece, so that every byte is counted before the next ones are made. Rejects like `readBody`.
+ */
+export function expandGzip(bytes: Uint8Array, { bytesMax, meter }: BodyBounds): Promise<Buffer<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
-    gunzip(bytes, { maxOutputLength: bytesMax }, (error, expanded) => {
-      if (error === null) {
-        resolve(expanded);
-      } else if ("code" in error && error.code === "ERR_BUFFER_TOO_LARGE") {
-        reject(tooLarge(bytesMax));
-      } else {
-        reject(badRequest("the body is not valid gzip"));
+    const gunzip = createGunzip();
+    const chunks: Buffer<ArrayBuffer>[] = [];
+    let size = 0;
+    gunzip.on("data", (chunk: Buffer<ArrayBuffer>) => {
+      size += chunk.length;
+      try {
+        if (size > bytesMax) {
+          throw tooLarge(bytesMax);
+        }
+        meter.take(chunk.length);
+        chunks.push(chunk);
+      } catch (error) {
+        gunzip.destroy();
+        reject(error);
       }
     });
+    gunzip.on("end", () => resolve(joined(chunks, size)));
+    gunzip.on("error", () => reject(badRequest("the body is not valid gzip")));
+    gunzip.end(bytes);
   });
 }
 
 function tooLarge(bytesMax: number): TranscodeError {
   return new TranscodeError("PAYLOAD_TOO_LARGE", `the body is larger than ${bytesMax} bytes`);
+}
+
+function endedEarly(): TranscodeError {
+  return badRequest("the body ended early");
 }

@@ -85,3 +85,15 @@ export function declaredBodyBytes(request: HttpRequest): number | undefined {
 export function isHttp2(request: HttpRequest): request is Http2ServerRequest {
   return request.httpVersionMajor === 2;
 }
+
+/** Whether the client waits to be asked for its body (RFC 9110 section 10.1.1). */
+export function expectsToBeAsked(request: HttpRequest): boolean {
+  return request.httpVersion !== "1.0" && /(?:^|,)\s*100-continue\s*(?:,|$)/i.test(request.headers.expect ?? "");
+}
+
+/** Asks a client that waits for that to send its body. To be called when the body is about to be read. */
+export function askForBody({ request, response }: Exchange): void {
+  if (expectsToBeAsked(request) && !response.headersSent) {
+    response.writeContinue();
+  }
+}

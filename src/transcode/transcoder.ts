@@ -14,7 +14,7 @@ import {
   type ServiceImplSpec,
 } from "@connectrpc/connect";
 import { type AnswerHeaders, breakOff, passedHeaders, sendAnswer } from "./answer.ts";
-import { readBody, requireJson } from "./body-reader.ts";
+import { type BodyMeter, readBody, requireJson } from "./body-reader.ts";
 import { answerCall } from "./call.ts";
 import { compileEndpoints, type Endpoint } from "./endpoint.ts";
 import {
@@ -52,6 +52,8 @@ export interface TranscoderOptions {
   readonly successStatus?: (method: DescMethod) => number;
   /** Bound of a request body in bytes, as sent and as decompressed. */
   readonly bodyBytesMax: number;
+  /** Opens the account of one request's body: every byte of it, and of what it expands to, until the answer. None by default. */
+  readonly holdBody?: (request: HttpRequest) => BodyMeter & { release(): void };
   /** Bound of arrays and objects inside each other in a JSON body. */
   readonly jsonDepthMax: number;
   /** Bound of the deadline that `x-server-timeout` can ask for, in milliseconds. */
@@ -68,6 +70,8 @@ export interface Transcoder {
   /** Answers any request, 404 where no route matches. Never rejects. */
   handle(request: HttpRequest, response: HttpResponse): Promise<void>;
 }
+
+const UNBOUNDED: BodyMeter & { release(): void } = { take: () => {}, release: () => {} };
 
 /** What a call's signal gives as reason once its answer is out. */
 const FINISHED = new ConnectError("the call has ended", Code.Canceled);
@@ -121,9 +125,10 @@ async function handleRoute(
   const context = createContext(options, exchange.request, endpoint);
   const onClose = (): void => context.abort(new ConnectError("the client went away", Code.Canceled));
   exchange.response.once("close", onClose);
+  const hold = options.holdBody?.(exchange.request) ?? UNBOUNDED;
   try {
     await options.requestGate?.(context);
-    const body = await readRequestBody(options, exchange.request, endpoint, context.signal);
+    const body = await readRequestBody(options, exchange, endpoint, { meter: hold, signal: context.signal });
     await answerCall({
       exchange,
       endpoint,
@@ -136,6 +141,7 @@ async function handleRoute(
   } catch (error) {
     answerError(options, exchange, error, passedHeaders(context.responseHeader));
   } finally {
+    hold.release();
     exchange.response.off("close", onClose);
     context.abort(FINISHED);
   }
@@ -160,10 +166,11 @@ function createContext(options: TranscoderOptions, request: HttpRequest, endpoin
 /** The body as the binding takes it; undefined where there is none. */
 async function readRequestBody(
   options: TranscoderOptions,
-  request: HttpRequest,
+  exchange: Exchange,
   endpoint: Endpoint,
-  signal: AbortSignal,
+  bounds: { readonly meter: BodyMeter; readonly signal: AbortSignal },
 ): Promise<unknown> {
+  const { request } = exchange;
   const { bodyKind } = endpoint.binder;
   if (bodyKind === "none") {
     return undefined;
@@ -171,7 +178,7 @@ async function readRequestBody(
   if (bodyKind === "json") {
     requireJson(request);
   }
-  const data = await readBody(request, options.bodyBytesMax, signal);
+  const data = await readBody(exchange, { bytesMax: options.bodyBytesMax, ...bounds });
   if (bodyKind === "raw") {
     return { contentType: request.headers["content-type"] ?? "", data };
   }

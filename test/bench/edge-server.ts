@@ -7,6 +7,7 @@ import { createContextValues } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import { LIMITS } from "../../src/config.ts";
 import type { Receiver } from "../../src/core/receive.ts";
+import { BodyBudget } from "../../src/edge/body-budget.ts";
 import { Listener } from "../../src/edge/listener.ts";
 import { createRouter } from "../../src/edge/router.ts";
 import { originKey } from "../../src/rpc/context.ts";
@@ -34,7 +35,7 @@ const SERVERS = {
       fallbackOrigin: () => "http://127.0.0.1",
       payloadBytesMax: 5 * 1024 * 1024,
       apiBodyBytesMax: LIMITS.apiBodyBytesMax,
-      bodyBytesInMemoryMax: LIMITS.receiveBodyBytesInMemoryMax,
+      budget: new BodyBudget(LIMITS),
       jsonDepthMax: LIMITS.jsonDepthMax,
       timeoutMsMax: LIMITS.timeoutMsMax,
     });

@@ -14,6 +14,7 @@ import { EventRecorder } from "../../src/core/event-recorder.ts";
 import { Receiver } from "../../src/core/receive.ts";
 import type { ReceivingWebhook } from "../../src/core/receiving-webhook.ts";
 import { WebhookLoader } from "../../src/core/webhook-loader.ts";
+import { BodyBudget } from "../../src/edge/body-budget.ts";
 import type { Exchange, HttpRequest, RequestHandler } from "../../src/edge/exchange.ts";
 import { createReceiveHandler } from "../../src/edge/receive-handler.ts";
 import { createLogger } from "../../src/observe/logger.ts";
@@ -28,6 +29,7 @@ const PATH = "/api/v1/webhooks/receive/0198f3a1-0000-7000-8000-000000000000";
 
 let database: TestDatabase;
 let pool: Pool;
+let budget: BodyBudget;
 let server: Server;
 let http2: Http2Server;
 let url: string;
@@ -52,7 +54,8 @@ beforeAll(async () => {
     staleRetriesMax: 0,
   });
   const logger = createLogger("silent");
-  const handle = createReceiveHandler({ receiver, logger, bodyBytesMax: BODY_MAX, bodyBytesInMemoryMax: BUDGET });
+  budget = new BodyBudget({ bodyBytesInMemoryMax: BUDGET, bodyClientShare: 1 });
+  const handle = createReceiveHandler({ receiver, logger, bodyBytesMax: BODY_MAX, holdBody: () => budget.open("a") });
   const listener: RequestHandler = (request, response) => {
     request.on("error", () => {});
     handle({ request, response } as Exchange, request.url ?? "");

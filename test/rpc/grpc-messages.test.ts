@@ -66,6 +66,8 @@ describe("any text", () => {
           },
         }),
       contextValues: () => createContextValues(),
+      readMaxBytes: 1_000,
+      holdBody: () => ({ take: () => {}, release: () => {} }),
       logger: pino({ level: "silent" }),
     });
     server = createServer((request, response) => adapter({ request, response }, request.url));

@@ -1,0 +1,64 @@
+/** The body of an RPC under the shared budget: what comes is counted, and so is what it expands to. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Compression, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { toConnectError } from "../rpc/error-mapping.ts";
+import { type BodyMeter, expandGzip } from "../transcode/body-reader.ts";
+import { TranscodeError } from "../transcode/transcoder.ts";
+import { askForBody, declaredBodyBytes, type Exchange } from "./exchange.ts";
+
+/** Whose bytes a decompression makes. Connect tells it no more than the bytes. */
+const meterOfCall = new AsyncLocalStorage<BodyMeter>();
+const COMPRESSION_HEADERS = ["content-encoding", "grpc-encoding", "connect-content-encoding"];
+
+/** Calls `answer` with the request, its body counted. */
+export function withMeter<Answer>(
+  exchange: Exchange,
+  request: UniversalServerRequest,
+  meter: BodyMeter,
+  bytesMax: number,
+  answer: (request: UniversalServerRequest) => Answer,
+): Answer {
+  const { header } = request;
+  // Connect allocates all of a declared length at once. One that is too large is left for it to refuse.
+  if ((declaredBodyBytes(exchange.request) ?? 0) <= bytesMax) header.delete("content-length");
+  const metered = { ...request, body: count(exchange, request.body as AsyncIterable<Uint8Array>, meter) };
+  const isCompressed = COMPRESSION_HEADERS.some((name) => header.has(name));
+  return isCompressed ? meterOfCall.run(meter, () => answer(metered)) : answer(metered);
+}
+
+async function* count(exchange: Exchange, body: AsyncIterable<Uint8Array>, meter: BodyMeter) {
+  askForBody(exchange);
+  for await (const chunk of body) {
+    take(meter, chunk.length);
+    yield chunk;
+  }
+}
+
+function take(meter: BodyMeter, bytes: number): void {
+  try {
+    meter.take(bytes);
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
+
+/** gzip that expands piece by piece, each counted on behalf of the call that it is for. */
+export const meteredGzip: Compression = {
+  name: compressionGzip.name,
+  compress: compressionGzip.compress,
+  decompress: async (bytes, bytesMax) => {
+    if (bytes.length === 0) return new Uint8Array();
+    const calling = meterOfCall.getStore();
+    const meter = { take: (count: number) => calling && take(calling, count) };
+    try {
+      return await expandGzip(bytes, { bytesMax, meter });
+    } catch (error) {
+      if (!(error instanceof TranscodeError)) throw error;
+      throw error.code === "PAYLOAD_TOO_LARGE"
+        ? new ConnectError(`message is larger than ${bytesMax} bytes after decompression`, Code.ResourceExhausted)
+        : new ConnectError("decompression failed", Code.InvalidArgument);
+    }
+  },
+};
