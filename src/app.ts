@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import { type Clock, systemClock } from "./clock.ts";
-import { addressRanges, type Config, ConfigError, LIMITS } from "./config.ts";
+import { addressRanges, type Config, ConfigError, LIMITS, type Limits } from "./config.ts";
 import { ApiKeys } from "./core/api-keys.ts";
 import { bootstrap } from "./core/bootstrap.ts";
 import { Deliveries } from "./core/deliveries.ts";
@@ -17,9 +17,10 @@ import { HttpClient } from "./delivery/http-client.ts";
 import { DeliveryWorker } from "./delivery/worker.ts";
 import { BodyBudget } from "./edge/body-budget.ts";
 import { checkPort, listenOrExplain, originOf } from "./edge/listen.ts";
-import { Listener } from "./edge/listener.ts";
+import { Listener, type ListenerCounts } from "./edge/listener.ts";
 import { READINESS_MS, remember } from "./edge/readiness.ts";
 import { createRouter } from "./edge/router.ts";
+import { Watchdog } from "./edge/watchdog.ts";
 import type { Logger } from "./observe/logger.ts";
 import { createRpcServer } from "./rpc/server.ts";
 import { createSecretBox, type SecretBox } from "./security/secret-box.ts";
@@ -42,6 +43,8 @@ export interface AppSeams {
   /** PEM certificates that deliveries trust instead of the system's. */
   readonly certificateAuthorities?: string;
   readonly random?: () => number;
+  /** Bounds of the port that take the place of those in LIMITS. */
+  readonly limits?: Partial<Limits>;
   /** Whether the first API key may be generated: false where nobody would see it. True by default. */
   readonly generateBootstrapKey?: boolean;
   /** Keeps the first API key where its owner finds it; called before the key comes into force. */
@@ -59,6 +62,8 @@ export interface App {
   readonly pool: Pool;
   readonly worker: DeliveryWorker;
   readonly maintenance: Maintenance;
+  /** What is open at the port. */
+  counts(): ListenerCounts;
   /** Stops accepting, finishes what is under way within the grace, releases leases. May be called twice. */
   stop(): Promise<void>;
 }
@@ -176,6 +181,10 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     payloadBytesMax: config.maxPayloadBytes,
     bodyChunkBytes: LIMITS.bodyChunkBytes,
   });
+  const limits: Limits = { ...LIMITS, ...seams.limits };
+  const watchdog = new Watchdog(limits);
+  const stopping = new AbortController();
+  const trustedProxies = addressRanges(config.trustedProxyCidrs);
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const origin = () => originOf(config.host, port);
   const handle = createRouter({
@@ -184,16 +193,18 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     logger,
     readiness: async () => ({ store: await checkStore(), delivery: worker.alive }),
     publicUrl: config.publicUrl,
-    trustedProxies: addressRanges(config.trustedProxyCidrs),
+    trustedProxies,
     fallbackOrigin: origin,
     payloadBytesMax: config.maxPayloadBytes,
     apiBodyBytesMax: Math.max(LIMITS.apiBodyBytesMax, 2 * config.maxPayloadBytes),
     budget: new BodyBudget(LIMITS),
     jsonDepthMax: LIMITS.jsonDepthMax,
     timeoutMsMax: LIMITS.timeoutMsMax,
+    watchdog,
+    stopping: stopping.signal,
   });
   const onFailure = (err: Error) => logger.error({ err }, "the listener failed to accept a connection");
-  const listener = new Listener(handle, LIMITS, onFailure);
+  const listener = new Listener(handle, limits, onFailure, { trustedPeers: trustedProxies, watchdog });
   port = await listenOrExplain(listener, config);
   // Only now: a key made by a start that then fails would be shown to nobody.
   const bootstrapping = bootstrap({
@@ -212,6 +223,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
   maintenance.start();
 
   const stopAll = async () => {
+    stopping.abort();
     const untilMs = performance.now() + config.shutdownGraceMs;
     const graceMs = () => Math.max(untilMs - performance.now(), 0);
     const steps: [string, () => Promise<unknown>][] = [
@@ -235,6 +247,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     pool,
     worker,
     maintenance,
+    counts: () => listener.counts(),
     stop: () => {
       stopped ??= stopAll();
       return stopped;

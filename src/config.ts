@@ -71,19 +71,48 @@ export const LIMITS = Object.freeze({
   statementTimeoutMs: 30_000,
   /** How long a statement may wait for a connection, milliseconds. */
   connectTimeoutMs: 5_000,
-  /** HTTP/1: header bytes, header deadline, whole-request deadline, keep-alive, milliseconds. */
+  /** Headers of a request: bytes of all, and number. */
   headerBytesMax: 32 * 1024,
+  headersCountMax: 100,
+  /** HTTP/1: header deadline, whole-request deadline, keep-alive, TCP keep-alive, milliseconds. */
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,
   keepAliveTimeoutMs: 65_000,
-  /** How long a new connection may keep silent before the protocol is known, milliseconds. */
+  tcpKeepAliveMs: 60_000,
+  /** HTTP/1 requests of one connection that wait for the one before; with more the connection ends. */
+  pipelinedRequestsMax: 100,
+  /** How long a new connection may take until its protocol is known, TLS handshake included, milliseconds. */
   prefaceTimeoutMs: 10_000,
-  /** HTTP/2: streams of one connection, memory of one session (MiB), settings entries, header bytes. */
+  /** How often the files of the certificate are looked at, milliseconds. */
+  tlsReloadIntervalMs: 5_000,
+  /** How often the bounds of time are looked at, milliseconds. */
+  sweepIntervalMs: 1_000,
+  /** Request bodies: time before their rate counts, least rate on average (bytes a second), whole body, milliseconds. */
+  bodyGraceMs: 5_000,
+  bodyBytesPerSecondMin: 1_024,
+  bodyTimeoutMs: 60_000,
+  /** HTTP/2: streams of one connection, memory of one session (MiB), settings entries. */
   http2StreamsMax: 256,
   http2SessionMemoryMiB: 32,
   http2SettingsMax: 32,
-  /** Open connections of the listener. */
+  /** HTTP/2: how long a session may have no stream; when a silent peer is asked for a sign, and how long for, milliseconds. */
+  http2IdleTimeoutMs: 300_000,
+  http2PingIntervalMs: 30_000,
+  http2PingTimeoutMs: 20_000,
+  /** HTTP/2: PING, SETTINGS and streams that end in a reset, of one session: at once, and a second in the long run. */
+  http2PingBurst: 1_000,
+  http2PingsPerSecond: 200,
+  http2SettingsBurst: 100,
+  http2SettingsPerSecond: 10,
+  http2ResetBurst: 1_000,
+  http2ResetsPerSecond: 100,
+  /** Answers: how long nothing may be taken, milliseconds, longer by what waits to be taken at this rate, bytes a second. */
+  answerStallMs: 20_000,
+  answerBytesPerSecondMin: 16 * 1024,
+  /** Open connections of the listener: all (then the longest idle goes), of one peer, and of those that said nothing. */
   connectionsMax: 10_000,
+  connectionsPerPeerMax: 2_000,
+  silentConnectionsMax: 1_000,
   /** Held deliveries that one background step releases. */
   releaseBatchRows: 1_000,
   /** Rows that one background step purges. */
@@ -94,6 +123,9 @@ export const LIMITS = Object.freeze({
   /** Daily partitions made ahead of time. */
   partitionDaysAhead: 7,
 });
+
+/** The bounds by name; tests put other numbers in place of some. */
+export type Limits = Readonly<Record<keyof typeof LIMITS, number>>;
 
 /** Everything the service is told from outside. */
 export interface Config {

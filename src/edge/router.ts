@@ -6,7 +6,7 @@ import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.
 import type { Receiver } from "../core/receive.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import type { Logger } from "../observe/logger.ts";
-import { originKey, remoteAddressKey } from "../rpc/context.ts";
+import { originKey, remoteAddressKey, stoppingKey } from "../rpc/context.ts";
 import { restError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { splitTarget } from "../transcode/http-exchange.ts";
@@ -24,6 +24,7 @@ import {
 } from "./exchange.ts";
 import { createReceiveHandler } from "./receive-handler.ts";
 import { requestOrigin } from "./request-origin.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 export interface RouterOptions {
   readonly rpc: RpcServer;
@@ -40,6 +41,10 @@ export interface RouterOptions {
   readonly budget: BodyBudget;
   readonly jsonDepthMax: number;
   readonly timeoutMsMax: number;
+  /** Aborts when the port is about to close. */
+  readonly stopping: AbortSignal;
+  /** Watches how fast the bodies come that are read. */
+  readonly watchdog: Watchdog;
 }
 
 export function createRouter(options: RouterOptions): RequestHandler {
@@ -52,6 +57,7 @@ export function createRouter(options: RouterOptions): RequestHandler {
   const contextValues = (request: HttpRequest) =>
     createContextValues()
       .set(originKey, requestOrigin(request, origin))
+      .set(stoppingKey, options.stopping)
       .set(remoteAddressKey, request.socket.remoteAddress);
   const holdBody = (request: HttpRequest) => options.budget.open(request.socket.remoteAddress ?? "");
   const receive = createReceiveHandler({

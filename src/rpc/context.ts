@@ -7,6 +7,8 @@ export const callerKey = createContextKey<Caller | undefined>(undefined, { descr
 export const originKey = createContextKey<string>("", { description: "origin" });
 /** Address of the peer, for the log. */
 export const remoteAddressKey = createContextKey<string | undefined>(undefined, { description: "remote address" });
+/** Aborts when the service is about to stop: streams that would go on for ever end then; calls that end by themselves do not. */
+export const stoppingKey = createContextKey<AbortSignal>(new AbortController().signal, { description: "stopping" });
 
 /** The authenticated caller. Fails closed where no gate has run. */
 export function callerOf(context: HandlerContext): Caller {

@@ -1,0 +1,120 @@
+/** TLS at the port: the certificate, read again when its files change, and what a client in cleartext is told. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync, unwatchFile, watchFile } from "node:fs";
+import type { Socket } from "node:net";
+import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
+import { ConfigError } from "../config.ts";
+import { restError } from "../rpc/error-mapping.ts";
+
+export interface TlsFiles {
+  /** Paths of PEM files: the certificate with its intermediates, and its private key. */
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
+export interface TlsGateOptions {
+  readonly files: TlsFiles;
+  /** How often the files are looked at, milliseconds. */
+  readonly reloadIntervalMs: number;
+  readonly onRenewed: () => void;
+  /** The changed files cannot be used; the certificate before them stays. */
+  readonly onUnusable: (error: Error) => void;
+}
+
+export class TlsGate {
+  readonly #options: TlsGateOptions;
+  #context: SecureContext;
+
+  /** Throws a ConfigError that names the variable at fault. */
+  constructor(options: TlsGateOptions) {
+    this.#options = options;
+    this.#context = readContext(options.files);
+    const { certPath, keyPath } = options.files;
+    for (const path of [certPath, keyPath]) {
+      watchFile(path, { interval: options.reloadIntervalMs, persistent: false }, this.#renew);
+    }
+  }
+
+  /** The server's end of TLS over an accepted socket, with either version of HTTP by ALPN. */
+  secure(socket: Socket): TLSSocket {
+    const secured = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: this.#context,
+      ALPNProtocols: ["h2", "http/1.1"],
+    });
+    // The preface decides. Node's HTTP/2 server refuses sockets that have not agreed on it by name.
+    secured.once("secure", () => Object.assign(secured, { alpnProtocol: "h2" }));
+    return secured;
+  }
+
+  /** Tells a client that speaks no TLS so, and ends. */
+  refuse(socket: Socket): void {
+    socket.on("error", () => socket.destroy());
+    socket.end(CLEARTEXT_REFUSAL, () => socket.destroySoon());
+    socket.resume();
+  }
+
+  close(): void {
+    const { certPath, keyPath } = this.#options.files;
+    for (const path of [certPath, keyPath]) unwatchFile(path, this.#renew);
+  }
+
+  readonly #renew = (): void => {
+    try {
+      this.#context = readContext(this.#options.files);
+      this.#options.onRenewed();
+    } catch (error) {
+      this.#options.onUnusable(error as Error);
+    }
+  };
+}
+
+function readContext({ certPath, keyPath }: TlsFiles): SecureContext {
+  const cert = readPem("TLS_CERT", certPath);
+  const key = readPem("TLS_KEY", keyPath);
+  checkCertificate(cert, certPath);
+  try {
+    createSecureContext({ cert });
+  } catch {
+    throw new ConfigError(`TLS_CERT takes the path of a certificate in PEM; ${certPath} holds none that can be used`);
+  }
+  try {
+    return createSecureContext({ cert, key, minVersion: "TLSv1.2" });
+  } catch {
+    throw new ConfigError(
+      `TLS_KEY takes the path of the private key of TLS_CERT in PEM, without a passphrase; ${keyPath} holds none`,
+    );
+  }
+}
+
+function readPem(name: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new ConfigError(
+      `${name} takes the path of a PEM file; ${path} cannot be read (${(error as { code?: string }).code})`,
+    );
+  }
+}
+
+function checkCertificate(pem: string, path: string): void {
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(pem);
+  } catch {
+    throw new ConfigError(`TLS_CERT takes the path of a certificate in PEM; ${path} holds none`);
+  }
+  if (Date.parse(certificate.validTo) < Date.now()) {
+    throw new ConfigError(`TLS_CERT takes a valid certificate; the one in ${path} expired on ${certificate.validTo}`);
+  }
+}
+
+const CLEARTEXT_BODY = JSON.stringify(restError("BAD_REQUEST", "this port speaks TLS: use https").body);
+const CLEARTEXT_REFUSAL = [
+  "HTTP/1.1 400 Bad Request",
+  "content-type: application/json",
+  `content-length: ${CLEARTEXT_BODY.length}`,
+  "connection: close",
+  "",
+  CLEARTEXT_BODY,
+].join("\r\n");
