@@ -1,6 +1,7 @@
 /** Composition root: builds everything, starts it in order, stops it in the opposite order. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
+import { createClient, createWorker } from "./app-delivery.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { addressRanges, type Config, ConfigError, LIMITS, type Limits } from "./config.ts";
 import { ApiKeys } from "./core/api-keys.ts";
@@ -13,8 +14,7 @@ import { ReceivingWebhook } from "./core/receiving-webhook.ts";
 import { Signatures } from "./core/signatures.ts";
 import { WebhookLoader } from "./core/webhook-loader.ts";
 import { Webhooks } from "./core/webhooks.ts";
-import { HttpClient } from "./delivery/http-client.ts";
-import { DeliveryWorker } from "./delivery/worker.ts";
+import type { DeliveryWorker } from "./delivery/worker.ts";
 import { BodyBudget } from "./edge/body-budget.ts";
 import { checkPort, listenOrExplain, originOf } from "./edge/listen.ts";
 import { Listener, type ListenerCounts } from "./edge/listener.ts";
@@ -24,17 +24,11 @@ import { Watchdog } from "./edge/watchdog.ts";
 import type { Logger } from "./observe/logger.ts";
 import { createRpcServer } from "./rpc/server.ts";
 import { createSecretBox, type SecretBox } from "./security/secret-box.ts";
-import {
-  checkDestinationUrl,
-  createDestinationPolicy,
-  type DestinationPolicy,
-  type Resolver,
-} from "./security/ssrf.ts";
+import { checkDestinationUrl, createDestinationPolicy, type Resolver } from "./security/ssrf.ts";
 import { BLOCKED_RULES, type UrlCheck } from "./security/url-policy.ts";
 import { openMasterKey } from "./store/local-secrets.ts";
 import { Maintenance } from "./store/maintenance.ts";
 import { openStore, type Store } from "./store/store.ts";
-import { VERSION } from "./version.ts";
 
 /** Seams for tests; the defaults are the real things. */
 export interface AppSeams {
@@ -260,52 +254,4 @@ function withAdvice(check: UrlCheck): UrlCheck {
   if (check.ok || !BLOCKED_RULES.has(check.rule)) return check;
   const advice = "ALLOWED_PRIVATE_CIDRS opens private ranges, npm run dev this machine";
   return { ...check, message: `${check.message} (${advice})` };
-}
-
-/** A connection for every attempt that may be under way: none waits for one while its deadline runs. */
-function createClient(config: Config, policy: DestinationPolicy, seams: AppSeams): HttpClient {
-  const { resolver, certificateAuthorities } = seams;
-  return new HttpClient({
-    policy,
-    limits: { connectionsPerOriginMax: config.deliveryConcurrency },
-    ...(resolver ? { resolver } : {}),
-    ...(certificateAuthorities ? { certificateAuthorities } : {}),
-  });
-}
-
-function createWorker(parts: {
-  config: Config;
-  logger: Logger;
-  pool: Pool;
-  clock: Clock;
-  client: HttpClient;
-  loader: WebhookLoader<ReceivingWebhook>;
-  seams: AppSeams;
-}): DeliveryWorker {
-  const { config, logger, pool, clock, client, loader, seams } = parts;
-  return new DeliveryWorker({
-    pool,
-    logger,
-    forward: {
-      client,
-      clock,
-      timeoutMs: config.deliveryTimeoutMs,
-      responseBodyBytesMax: LIMITS.responseBodyBytesMax,
-      responseHeaderBytesMax: LIMITS.responseHeaderBytesMax,
-      version: VERSION,
-    },
-    loadWebhook: (id) => loader.refresh(id),
-    schedule: config.deliveryScheduleMs,
-    leaseMs: config.deliveryLeaseMs,
-    concurrency: config.deliveryConcurrency,
-    destinationConcurrency: Math.ceil(config.deliveryConcurrency * LIMITS.destinationShare),
-    readsMax: LIMITS.deliveryReadsMax,
-    runsMax: LIMITS.deliveryRunsMax,
-    claimRowsMax: LIMITS.claimBatchRowsMax,
-    claimIntervalMs: LIMITS.claimIntervalMsMax,
-    quickDelayMsMax: LIMITS.quickRetryDelayMsMax,
-    completeRowsMax: LIMITS.completeBatchRowsMax,
-    batchRetriesMax: LIMITS.batchRetriesMax,
-    ...(seams.random ? { random: seams.random } : {}),
-  });
 }

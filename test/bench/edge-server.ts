@@ -10,6 +10,7 @@ import type { Receiver } from "../../src/core/receive.ts";
 import { BodyBudget } from "../../src/edge/body-budget.ts";
 import { Listener } from "../../src/edge/listener.ts";
 import { createRouter } from "../../src/edge/router.ts";
+import { Watchdog } from "../../src/edge/watchdog.ts";
 import { originKey } from "../../src/rpc/context.ts";
 import { createMemoryRpc, logger } from "./memory-service.ts";
 import { announce } from "./server-process.ts";
@@ -25,6 +26,7 @@ const HOST = "127.0.0.1";
 
 const SERVERS = {
   edge: () => {
+    const watchdog = new Watchdog(LIMITS);
     const handle = createRouter({
       rpc: createMemoryRpc(),
       receiver: {} as Receiver,
@@ -38,8 +40,10 @@ const SERVERS = {
       budget: new BodyBudget(LIMITS),
       jsonDepthMax: LIMITS.jsonDepthMax,
       timeoutMsMax: LIMITS.timeoutMsMax,
+      stopping: new AbortController().signal,
+      watchdog,
     });
-    return new Listener(handle, LIMITS, reportFailure).listen(HOST, 0);
+    return new Listener(handle, LIMITS, reportFailure, { watchdog }).listen(HOST, 0);
   },
   connectNode: () => {
     const { register, interceptors, requestGate } = createMemoryRpc();

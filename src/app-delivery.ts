@@ -1,0 +1,60 @@
+/** The delivering part of the composition root: the client that attempts go through, and the worker. */
+import type { Pool } from "pg";
+import type { AppSeams } from "./app.ts";
+import type { Clock } from "./clock.ts";
+import { type Config, LIMITS } from "./config.ts";
+import type { ReceivingWebhook } from "./core/receiving-webhook.ts";
+import type { WebhookLoader } from "./core/webhook-loader.ts";
+import { HttpClient } from "./delivery/http-client.ts";
+import { DeliveryWorker } from "./delivery/worker.ts";
+import type { Logger } from "./observe/logger.ts";
+import type { DestinationPolicy } from "./security/ssrf.ts";
+import { VERSION } from "./version.ts";
+
+/** A connection for every attempt that may be under way: none waits for one while its deadline runs. */
+export function createClient(config: Config, policy: DestinationPolicy, seams: AppSeams): HttpClient {
+  const { resolver, certificateAuthorities } = seams;
+  return new HttpClient({
+    policy,
+    limits: { connectionsPerOriginMax: config.deliveryConcurrency },
+    ...(resolver ? { resolver } : {}),
+    ...(certificateAuthorities ? { certificateAuthorities } : {}),
+  });
+}
+
+export function createWorker(parts: {
+  config: Config;
+  logger: Logger;
+  pool: Pool;
+  clock: Clock;
+  client: HttpClient;
+  loader: WebhookLoader<ReceivingWebhook>;
+  seams: AppSeams;
+}): DeliveryWorker {
+  const { config, logger, pool, clock, client, loader, seams } = parts;
+  return new DeliveryWorker({
+    pool,
+    logger,
+    forward: {
+      client,
+      clock,
+      timeoutMs: config.deliveryTimeoutMs,
+      responseBodyBytesMax: LIMITS.responseBodyBytesMax,
+      responseHeaderBytesMax: LIMITS.responseHeaderBytesMax,
+      version: VERSION,
+    },
+    loadWebhook: (id) => loader.refresh(id),
+    schedule: config.deliveryScheduleMs,
+    leaseMs: config.deliveryLeaseMs,
+    concurrency: config.deliveryConcurrency,
+    destinationConcurrency: Math.ceil(config.deliveryConcurrency * LIMITS.destinationShare),
+    readsMax: LIMITS.deliveryReadsMax,
+    runsMax: LIMITS.deliveryRunsMax,
+    claimRowsMax: LIMITS.claimBatchRowsMax,
+    claimIntervalMs: LIMITS.claimIntervalMsMax,
+    quickDelayMsMax: LIMITS.quickRetryDelayMsMax,
+    completeRowsMax: LIMITS.completeBatchRowsMax,
+    batchRetriesMax: LIMITS.batchRetriesMax,
+    ...(seams.random ? { random: seams.random } : {}),
+  });
+}
