@@ -20,6 +20,7 @@ import { checkPort, listenOrExplain, originOf } from "./edge/listen.ts";
 import { Listener, type ListenerCounts } from "./edge/listener.ts";
 import { READINESS_MS, remember } from "./edge/readiness.ts";
 import { createRouter } from "./edge/router.ts";
+import { openTls, type TlsGate } from "./edge/tls.ts";
 import { Watchdog } from "./edge/watchdog.ts";
 import type { Logger } from "./observe/logger.ts";
 import { createRpcServer } from "./rpc/server.ts";
@@ -64,6 +65,8 @@ export interface App {
 
 /** Starts the service. Rejects with a ConfigError where a setting is at fault; what was started is stopped again. */
 export async function startApp(config: Config, logger: Logger, seams: AppSeams = {}): Promise<App> {
+  const limits: Limits = { ...LIMITS, ...seams.limits };
+  const tls = config.tls && openTls(config.tls, limits, logger);
   await checkPort(config);
   const master = config.masterKey ?? (await openMasterKey(config.dataDir));
   const box = createSecretBox({ master, old: config.masterKeysOld });
@@ -79,7 +82,7 @@ export async function startApp(config: Config, logger: Logger, seams: AppSeams =
   });
   try {
     await checkMasterKey(store.pool, box);
-    return await serve(config, logger, store, box, seams);
+    return await serve({ config, logger, store, box, seams, limits, tls });
   } catch (error) {
     await store.close();
     throw error;
@@ -106,7 +109,18 @@ async function checkMasterKey(pool: Pool, box: SecretBox): Promise<void> {
   }
 }
 
-async function serve(config: Config, logger: Logger, store: Store, box: SecretBox, seams: AppSeams): Promise<App> {
+/** What a start has checked before it builds anything that runs. */
+interface Foundation {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly box: SecretBox;
+  readonly seams: AppSeams;
+  readonly limits: Limits;
+  readonly tls: TlsGate | undefined;
+}
+
+async function serve({ config, logger, store, box, seams, limits, tls }: Foundation): Promise<App> {
   const { pool, orm } = store;
   const clock = seams.clock ?? systemClock;
   let port = config.port;
@@ -175,12 +189,11 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     payloadBytesMax: config.maxPayloadBytes,
     bodyChunkBytes: LIMITS.bodyChunkBytes,
   });
-  const limits: Limits = { ...LIMITS, ...seams.limits };
   const watchdog = new Watchdog(limits);
   const stopping = new AbortController();
   const trustedProxies = addressRanges(config.trustedProxyCidrs);
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
-  const origin = () => originOf(config.host, port);
+  const origin = () => originOf(config, port);
   const handle = createRouter({
     rpc,
     receiver,
@@ -198,7 +211,7 @@ async function serve(config: Config, logger: Logger, store: Store, box: SecretBo
     stopping: stopping.signal,
   });
   const onFailure = (err: Error) => logger.error({ err }, "the listener failed to accept a connection");
-  const listener = new Listener(handle, limits, onFailure, { trustedPeers: trustedProxies, watchdog });
+  const listener = new Listener(handle, limits, onFailure, { tls, trustedPeers: trustedProxies, watchdog });
   port = await listenOrExplain(listener, config);
   // Only now: a key made by a start that then fails would be shown to nobody.
   const bootstrapping = bootstrap({

@@ -127,10 +127,18 @@ export const LIMITS = Object.freeze({
 /** The bounds by name; tests put other numbers in place of some. */
 export type Limits = Readonly<Record<keyof typeof LIMITS, number>>;
 
+/** Paths of PEM files: the certificate with its intermediates, and its private key. */
+export interface TlsFiles {
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
 /** Everything the service is told from outside. */
 export interface Config {
   readonly host: string;
   readonly port: number;
+  /** Paths of the PEM files with which the port speaks TLS; cleartext without. */
+  readonly tls: TlsFiles | undefined;
   readonly publicUrl: string | undefined;
   readonly databaseUrl: string | undefined;
   readonly dataDir: string;
@@ -155,7 +163,7 @@ const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"
 const LOOPBACK_CIDRS = ["127.0.0.0/8", "::1/128"];
 
 /** Variables that a later version takes. Setting one must not be mistaken for having its effect. */
-const LATER = ["TLS_CERT", "TLS_KEY", "CORS_ORIGINS", "RETENTION_DAYS"];
+const LATER = ["CORS_ORIGINS", "RETENTION_DAYS"];
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -175,6 +183,7 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
   const config: Config = {
     host: text("HOST") ?? "127.0.0.1",
     port: integer("PORT", 8080, 0, 65_535),
+    tls: tlsFiles(text("TLS_CERT"), text("TLS_KEY")),
     publicUrl: parseOrigin("PUBLIC_URL", text("PUBLIC_URL")),
     databaseUrl: parseDatabaseUrl(text("DATABASE_URL")),
     dataDir: resolve(text("DATA_DIR") ?? "data"),
@@ -202,6 +211,14 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
     );
   }
   return Object.freeze(config);
+}
+
+function tlsFiles(cert: string | undefined, key: string | undefined): TlsFiles | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined)
+    throw new ConfigError("TLS_CERT is required with TLS_KEY: the path of the certificate in PEM");
+  if (key === undefined) throw new ConfigError("TLS_KEY is required with TLS_CERT: the path of the private key in PEM");
+  return { certPath: resolve(cert), keyPath: resolve(key) };
 }
 
 function schedule(value: string): readonly number[] {

@@ -12,6 +12,7 @@ test("defaults", () => {
   expect(config).toEqual({
     host: "127.0.0.1",
     port: 8080,
+    tls: undefined,
     publicUrl: undefined,
     databaseUrl: undefined,
     dataDir: expect.stringMatching(/[/\\]data$/),
@@ -153,6 +154,13 @@ test("DATABASE_URL needs a MASTER_KEY of its own: a generated one would differ b
   const config = loadConfig({ DATABASE_URL: url, MASTER_KEY: KEY });
   expect(config).toMatchObject({ databaseUrl: url, masterKey: Buffer.alloc(32, 7) });
   expect(loadConfig({ DATABASE_URL: "postgresql://host/x", MASTER_KEY: KEY }).databaseUrl).toBe("postgresql://host/x");
+});
+
+test("a certificate and its key go together", () => {
+  const tls = { certPath: "/etc/tls/cert.pem", keyPath: "/etc/tls/key.pem" };
+  expect(loadConfig({ TLS_CERT: tls.certPath, TLS_KEY: tls.keyPath }).tls).toEqual(tls);
+  expect(() => loadConfig({ TLS_CERT: tls.certPath })).toThrow(/^TLS_KEY is required with TLS_CERT/);
+  expect(() => loadConfig({ TLS_KEY: tls.keyPath })).toThrow(/^TLS_CERT is required with TLS_KEY/);
 });
 
 test.each([

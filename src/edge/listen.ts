@@ -32,7 +32,7 @@ export async function checkPort(config: Config): Promise<void> {
 }
 
 /** The origin to show for a listening address; a wildcard is reached through loopback. */
-export function originOf(host: string, port: number): string {
+export function originOf({ host, tls }: Config, port: number): string {
   const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+  return `${tls ? "https" : "http"}://${name.includes(":") ? `[${name}]` : name}:${port}`;
 }

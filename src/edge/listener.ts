@@ -95,6 +95,7 @@ export class Listener {
     });
     this.#watchdog.watch({ sweep: (nowMs) => this.#sweep(nowMs) });
     this.#watchdog.start();
+    this.#tls?.watch();
     return (server.address() as AddressInfo).port;
   }
 
@@ -121,6 +122,7 @@ export class Listener {
     await closed;
     clearTimeout(grace);
     this.#watchdog.stop();
+    this.#tls?.unwatch();
   }
 
   #accept(socket: Socket): void {
@@ -146,6 +148,8 @@ export class Listener {
   }
 
   #speakHttp2(socket: Socket, connection: Connection): void {
+    // The http.Server's sockets may be half open; a session whose peer has ended is over.
+    socket.allowHalfOpen = false;
     const onSession = (session: ServerHttp2Session) => this.#guard(session, connection);
     this.#http2.once("session", onSession);
     this.#http2.emit("connection", socket);

@@ -19,7 +19,7 @@ export function requestOrigin(request: HttpRequest, options: OriginOptions): str
   const trusted = isTrusted(request.socket.remoteAddress, options.trustedProxies);
   const forwarded = (name: string) => (trusted ? lastOf(request.headers[name]) : undefined);
   const host = forwarded("x-forwarded-host") ?? request.headers.host ?? authorityOf(request);
-  const scheme = forwarded("x-forwarded-proto") === "https" || "encrypted" in request.socket ? "https" : "http";
+  const scheme = forwarded("x-forwarded-proto") === "https" || isSecure(request) ? "https" : "http";
   return host !== undefined && HOST.test(host) ? `${scheme}://${host}` : options.fallback();
 }
 
@@ -32,6 +32,9 @@ function lastOf(value: string | string[] | undefined): string | undefined {
 function authorityOf(request: HttpRequest): string | undefined {
   return "authority" in request ? request.authority : undefined;
 }
+
+/** The sockets of HTTP/2 sessions have the property whether they are secure or not. */
+const isSecure = ({ socket }: HttpRequest) => "encrypted" in socket && socket.encrypted === true;
 
 function isTrusted(address: string | undefined, proxies: BlockList): boolean {
   const plain = address?.replace(/^::ffff:(?=\d+\.)/, "") ?? "";

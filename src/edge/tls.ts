@@ -3,14 +3,9 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import type { Socket } from "node:net";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
-import { ConfigError } from "../config.ts";
+import { ConfigError, type Limits, type TlsFiles } from "../config.ts";
+import type { Logger } from "../observe/logger.ts";
 import { restError } from "../rpc/error-mapping.ts";
-
-export interface TlsFiles {
-  /** Paths of PEM files: the certificate with its intermediates, and its private key. */
-  readonly certPath: string;
-  readonly keyPath: string;
-}
 
 export interface TlsGateOptions {
   readonly files: TlsFiles;
@@ -29,10 +24,19 @@ export class TlsGate {
   constructor(options: TlsGateOptions) {
     this.#options = options;
     this.#context = readContext(options.files);
-    const { certPath, keyPath } = options.files;
-    for (const path of [certPath, keyPath]) {
-      watchFile(path, { interval: options.reloadIntervalMs, persistent: false }, this.#renew);
+  }
+
+  /** Looks after the files until `unwatch`. */
+  watch(): void {
+    const { files, reloadIntervalMs } = this.#options;
+    for (const path of [files.certPath, files.keyPath]) {
+      watchFile(path, { interval: reloadIntervalMs, persistent: false }, this.#renew);
     }
+  }
+
+  unwatch(): void {
+    const { certPath, keyPath } = this.#options.files;
+    for (const path of [certPath, keyPath]) unwatchFile(path, this.#renew);
   }
 
   /** The server's end of TLS over an accepted socket, with either version of HTTP by ALPN. */
@@ -42,8 +46,9 @@ export class TlsGate {
       secureContext: this.#context,
       ALPNProtocols: ["h2", "http/1.1"],
     });
-    // The preface decides. Node's HTTP/2 server refuses sockets that have not agreed on it by name.
-    secured.once("secure", () => Object.assign(secured, { alpnProtocol: "h2" }));
+    // What Node's HTTP/2 server looks at: as tls.Server does, the handshake is declared ended; and HTTP/2 is agreed on
+    // whatever ALPN said, because here the preface decides.
+    secured.once("secure", () => Object.assign(secured, { secureConnecting: false, alpnProtocol: "h2" }));
     return secured;
   }
 
@@ -54,11 +59,6 @@ export class TlsGate {
     socket.resume();
   }
 
-  close(): void {
-    const { certPath, keyPath } = this.#options.files;
-    for (const path of [certPath, keyPath]) unwatchFile(path, this.#renew);
-  }
-
   readonly #renew = (): void => {
     try {
       this.#context = readContext(this.#options.files);
@@ -67,6 +67,17 @@ export class TlsGate {
       this.#options.onUnusable(error as Error);
     }
   };
+}
+
+/** The gate of a service, which tells its log of renewals. Throws as its constructor does. */
+export function openTls(files: TlsFiles, limits: Pick<Limits, "tlsReloadIntervalMs">, logger: Logger): TlsGate {
+  return new TlsGate({
+    files,
+    reloadIntervalMs: limits.tlsReloadIntervalMs,
+    onRenewed: () => logger.info("the TLS certificate was renewed"),
+    onUnusable: (err) =>
+      logger.error({ err }, "the changed TLS files cannot be used; the certificate before them stays"),
+  });
 }
 
 function readContext({ certPath, keyPath }: TlsFiles): SecureContext {

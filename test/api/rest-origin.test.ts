@@ -71,10 +71,16 @@ test.each<[string, () => TestService, Readonly<Record<string, string>>, string]>
 });
 
 test.each(["a b", "a.test/path", "a@b", "<script>", "[::1", "a.test:port"])(
-  "a Host that is none (%s) never stands in a receiveUrl",
+  "a forwarded Host that is none (%s) never stands in a receiveUrl",
+  async (host) => {
+    expect(await origins(proxied, { "x-forwarded-host": host, host: "a.test" })).toEqual([proxied.url]);
+  },
+);
+
+test.each(["a%41", "", "a.test:", "a,b"])(
+  "a Host that makes no origin (%j) never stands in a receiveUrl",
   async (host) => {
     expect(await origins(plain, { host })).toEqual([plain.url]);
-    expect(await origins(proxied, { "x-forwarded-host": host, host: "a.test" })).toEqual([proxied.url]);
   },
 );
 

@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { LIMITS } from "../../src/config.ts";
 import { Listener } from "../../src/edge/listener.ts";
+import { eventually } from "../support/eventually.ts";
 
 /** Far longer than a test may take: a close that waits for it has failed, milliseconds. */
 const GRACE_MS = 600_000;
@@ -93,4 +94,20 @@ test("what is not done when the grace ends is cut off", async () => {
   await next(1);
   await listener.close(1);
   await failed;
+});
+
+test("an HTTP/2 peer that ends without a GOAWAY leaves nothing behind", async () => {
+  const { listener, port } = await startListener();
+  const socket = connect(port, "127.0.0.1");
+  socket.write(
+    Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]),
+  );
+  await once(socket, "data");
+  expect(listener.counts()).toMatchObject({ connections: 1, sessions: 1 });
+  const closed = once(socket.resume(), "close");
+  socket.end();
+  await closed;
+  await eventually("the session is gone", async () => listener.counts().connections === 0);
+  expect(listener.counts()).toMatchObject({ connections: 0, sessions: 0 });
+  await listener.close(GRACE_MS);
 });
