@@ -12,6 +12,7 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import type { Logger } from "../observe/logger.ts";
 import { breakOff } from "../transcode/answer.ts";
 import type { BodyHold } from "./body-budget.ts";
+import { withDecodeErrors } from "./decode-errors.ts";
 import type { Exchange, HttpRequest } from "./exchange.ts";
 import { withoutNeedlessEscapes } from "./grpc-message.ts";
 import { meteredGzip, withMeter } from "./metered-rpc.ts";
@@ -25,12 +26,16 @@ export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "accep
   /** Opens the account of one request's body. */
   readonly holdBody: (request: HttpRequest) => BodyHold;
   readonly logger: Logger;
+  /** Bound of arrays and objects inside each other in a JSON message. */
+  readonly jsonDepthMax: number;
 }
 
 /** Answers any request: with the RPC at its path, or that there is none. Throws where its Host makes no URL. */
 export function createConnectAdapter(options: ConnectAdapterOptions): (exchange: Exchange, path: string) => void {
-  const { routes, contextValues, holdBody, logger, ...routerOptions } = options;
-  const router = createConnectRouter({ ...routerOptions, acceptCompression: [meteredGzip] });
+  const { routes, contextValues, holdBody, logger, jsonDepthMax, ...routerOptions } = options;
+  const router = createConnectRouter(
+    withDecodeErrors({ ...routerOptions, acceptCompression: [meteredGzip] }, jsonDepthMax),
+  );
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 

@@ -88,6 +88,7 @@ export function createRouter(options: RouterOptions): RequestHandler {
     maxTimeoutMs: options.timeoutMsMax,
     contextValues,
     logger,
+    jsonDepthMax: options.jsonDepthMax,
   });
 
   function route({ request, response }: Exchange): void {

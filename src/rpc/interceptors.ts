@@ -1,5 +1,5 @@
 /** What every call passes through, whatever its protocol: error mapping and logging, then validation. */
-import { type DescMethod, getOption, hasOption, type Message } from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, getOption, hasOption, type Message } from "@bufbuild/protobuf";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { Code, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
@@ -9,6 +9,7 @@ import { AppError, type FieldViolation } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { callerKey } from "./context.ts";
 import { toConnectError } from "./error-mapping.ts";
+import { createWellFormedCheck, shown, VIOLATIONS_MAX, type WellFormedCheck } from "./well-formed.ts";
 
 /** Authenticates from the headers alone, before a body is read. Receiving needs no key: its signature is the proof. */
 export function createRequestGate(apiKeys: ApiKeys): (context: HandlerContext) => Promise<void> {
@@ -60,10 +61,21 @@ export function causeOf(error: unknown): unknown {
   return cause;
 }
 
-/** Applies the protos' protovalidate rules to every request message. */
+/** Refuses request messages that are malformed, then those that break the protos' protovalidate rules. */
 export function createValidationInterceptor(): Interceptor {
   const validator = createValidator();
+  const wellFormedChecks = new Map<DescMessage, WellFormedCheck>();
+  const malformed = (desc: DescMessage, message: Message) => {
+    let check = wellFormedChecks.get(desc);
+    if (check === undefined) {
+      check = createWellFormedCheck(desc);
+      wellFormedChecks.set(desc, check);
+    }
+    return check(message);
+  };
   const check = (method: DescMethod, message: Message) => {
+    const broken = malformed(method.input, message);
+    if (broken.length > 0) throw refusal(broken.map((it) => ({ ...it, field: withoutBody(it.field, method) })));
     const result = validator.validate(method.input, message);
     if (result.kind === "error") throw result.error;
     if (result.kind === "invalid") throw toAppError(result.violations, method);
@@ -88,20 +100,27 @@ async function* checkStream<Item>(messages: AsyncIterable<Item>, check: (message
 }
 
 function toAppError(found: readonly Violation[], method: DescMethod): AppError {
-  const body = hasOption(method, http) ? getOption(method, http).body : "";
-  const violations = found.map((violation) => toFieldViolation(violation, body));
+  return refusal(found.slice(0, VIOLATIONS_MAX).map((violation) => toFieldViolation(violation, method)));
+}
+
+function refusal(violations: readonly FieldViolation[]): AppError {
   const message = violations.map((it) => (it.field ? `${it.field}: ${it.message}` : it.message)).join("; ");
   return new AppError("BAD_REQUEST", message, { violations });
 }
 
-/** Fields are named as in JSON; the field that is the whole REST body is left out of the paths of what is in it. */
-function toFieldViolation(violation: Violation, body: string): FieldViolation {
+/** Fields are named as in JSON. */
+function toFieldViolation(violation: Violation, method: DescMethod): FieldViolation {
   let field = "";
-  for (const [index, part] of violation.field.entries()) {
-    if (index === 0 && violation.field.length > 1 && part.kind === "field" && part.name === body) continue;
+  for (const part of violation.field) {
     if (part.kind === "field") field += `${field ? "." : ""}${part.jsonName}`;
     else if (part.kind === "list_sub") field += `[${part.index}]`;
     else if (part.kind === "map_sub") field += `[${JSON.stringify(part.key)}]`;
   }
-  return { field, rule: violation.ruleId, message: violation.message };
+  return { field: shown(withoutBody(field, method)), rule: violation.ruleId, message: violation.message };
+}
+
+/** The path without the field that is the whole REST body. */
+function withoutBody(path: string, method: DescMethod): string {
+  const body = hasOption(method, http) ? getOption(method, http).body : "";
+  return body !== "" && path.startsWith(`${body}.`) ? path.slice(body.length + 1) : path;
 }

@@ -12,6 +12,7 @@ import { invalidField } from "../errors.ts";
 import { callerOf, originKey } from "./context.ts";
 import { webhookMessage } from "./messages.ts";
 import { pageFields, pageRequest } from "./page-request.ts";
+import { shown } from "./well-formed.ts";
 
 /** Items of a page where no limit is asked for. */
 const LIMIT_DEFAULT = 50;
@@ -94,7 +95,7 @@ function patchOf(webhook: Webhook, mask: readonly string[]): WebhookPatch {
   for (const path of names) {
     if (OUTPUT_ONLY.test(path)) continue;
     const take = PATCHABLE.get(path);
-    if (!take) throw invalidField("updateMask", "unknown", `names no field of a webhook: "${path}"`);
+    if (!take) throw invalidField("updateMask", "unknown", `names no field of a webhook: "${shown(path)}"`);
     Object.assign(patch, take(webhook));
   }
   return patch;

@@ -7,6 +7,7 @@ import { badField, badRequest, type TranscodeError } from "./transcode-error.ts"
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
@@ -18,26 +19,57 @@ const CLOSE_OBJECT = 0x7d;
  * message never quotes the body.
  */
 export function parseJsonBody(bytes: Uint8Array, depthMax: number): unknown {
+  return readStrictly(bytes, depthMax).value;
+}
+
+/** The text of a body that parseJsonBody takes, for a parser that is not as strict. Throws TranscodeError. */
+export function strictJsonText(bytes: Uint8Array, depthMax: number): string {
+  return readStrictly(bytes, depthMax).text;
+}
+
+function readStrictly(bytes: Uint8Array, depthMax: number): { readonly text: string; readonly value: unknown } {
   let text: string;
   try {
     text = utf8.decode(bytes);
   } catch {
     throw badRequest("the body is not valid UTF-8");
   }
+  checkDepth(text, depthMax);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw malformed(error);
   }
-  checkStrict(text, depthMax);
-  return value;
+  checkStrict(text);
+  return { text, value };
 }
 
 /** The parser's own message may quote the body, so only the offset is taken from it. */
 function malformed(error: unknown): TranscodeError {
   const offset = error instanceof Error ? /at position (\d+)/.exec(error.message)?.[1] : undefined;
   return badRequest(`the body is not valid JSON${offset === undefined ? "" : ` (at character ${offset})`}`);
+}
+
+/** One pass over any text, before JSON.parse spends seconds on megabytes of brackets. */
+function checkDepth(text: string, depthMax: number): void {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (inString && char === BACKSLASH) {
+      i++;
+    } else if (char === QUOTE) {
+      inString = !inString;
+    } else if (!inString && (char === OPEN_OBJECT || char === OPEN_ARRAY)) {
+      depth++;
+      if (depth > depthMax) {
+        throw badRequest(`the body is nested deeper than ${depthMax} levels`);
+      }
+    } else if (!inString && (char === CLOSE_OBJECT || char === CLOSE_ARRAY)) {
+      depth--;
+    }
+  }
 }
 
 interface Frame {
@@ -47,8 +79,8 @@ interface Frame {
   key: string | number;
 }
 
-/** One pass over text that JSON.parse has accepted, so that only strings and brackets need a look. */
-function checkStrict(text: string, depthMax: number): void {
+/** One pass over text that JSON.parse has accepted, so that only strings and separators need a look. */
+function checkStrict(text: string): void {
   const frames: Frame[] = [];
   const strings = new StringScanner(text);
   let expectKey = false;
@@ -72,9 +104,6 @@ function checkStrict(text: string, depthMax: number): void {
         frame.key++;
       }
     } else if (char === OPEN_OBJECT || char === OPEN_ARRAY) {
-      if (frames.length === depthMax) {
-        throw badRequest(`the body is nested deeper than ${depthMax} levels`);
-      }
       expectKey = char === OPEN_OBJECT;
       frames.push(expectKey ? { seen: new Set(), key: "" } : { seen: undefined, key: 0 });
     } else if (char === CLOSE_OBJECT || char === CLOSE_ARRAY) {

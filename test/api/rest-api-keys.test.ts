@@ -143,7 +143,7 @@ test.each<[object, string]>([
   [{}, "name string.min_len"],
   [{ name: "" }, "name string.min_len"],
   [{ name: "x".repeat(121) }, "name string.max_len"],
-  [{ name: "a\0" }, "name string.pattern"],
+  [{ name: "a\0" }, "name text.nul"],
   [{ name: "k", expiresAt: "2020-01-01T00:00:00Z" }, "expiresAt future"],
   [{ name: "k", expiresAt: "tomorrow" }, "expiresAt type"],
   [{ name: "k", key: "alm_test_0" }, "key unknown"],

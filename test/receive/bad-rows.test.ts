@@ -46,7 +46,7 @@ test("a NUL in the content type is refused, and its neighbours in the batch are 
     ...Array.from({ length: 30 }, (_, n) => sendHub(webhook, JSON.stringify({ n }))),
     receiveOverRpc("text/html"),
   ]);
-  expect(bad).toBe("[invalid_argument] the request holds text that cannot be stored");
+  expect(bad).toBe("[invalid_argument] contentType: must not contain NUL (U+0000)");
   expect(new Set(good).size).toBe(32);
   expect(await eventsOf(service.api, webhook)).toHaveLength(before + 32);
 });

@@ -69,6 +69,7 @@ describe("any text", () => {
       readMaxBytes: 1_000,
       holdBody: () => ({ take: () => {}, release: () => {} }),
       logger: pino({ level: "silent" }),
+      jsonDepthMax: 100,
     });
     server = createServer((request, response) => adapter({ request, response }, request.url));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Pool } from "pg";
 import { type App, type AppSeams, startApp } from "../../src/app.ts";
 import { type Config, loadConfig } from "../../src/config.ts";
-import { createLogger } from "../../src/observe/logger.ts";
+import { createLogger, type Logger } from "../../src/observe/logger.ts";
 import { type Api, createApi } from "./api.ts";
 import { createTestDatabase } from "./postgres.ts";
 
@@ -31,6 +31,8 @@ export interface TestServiceOptions extends AppSeams {
   readonly env?: Readonly<Record<string, string>>;
   /** Another replica of the service on this database; it does not own it. */
   readonly replicaOf?: TestService;
+  /** Silent unless given. */
+  readonly logger?: Logger;
 }
 
 /** Deliveries may reach this machine, and retries are quick; `env` overrides. */
@@ -52,11 +54,11 @@ export function testConfig(databaseUrl: string, env: Readonly<Record<string, str
 }
 
 export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
-  const { env, replicaOf, ...seams } = options;
+  const { env, replicaOf, logger, ...seams } = options;
   const database = replicaOf ? undefined : await createTestDatabase();
   const databaseUrl = replicaOf?.databaseUrl ?? database?.url ?? "";
   const config = testConfig(databaseUrl, env);
-  const app = await startApp(config, createLogger(config.logLevel), seams);
+  const app = await startApp(config, logger ?? createLogger(config.logLevel), seams);
   const { pool, worker } = app;
   return {
     url: app.url,
