@@ -101,13 +101,15 @@ export class Http1 {
 
   #serve(lane: Lane, { request, response }: Request): void {
     lane.isBusy = true;
+    // A request that is closed before its answer has no socket any more.
+    const { socket } = request;
     this.#connections.beginExchange(lane.connection);
     this.#answers.set(response, new AnswerPace(response, this.#limits));
     response.once("close", () => {
       this.#answers.delete(response);
       this.#connections.endExchange(lane.connection);
       lane.isBusy = false;
-      const next = request.socket.destroyed ? undefined : lane.waiting.shift();
+      const next = socket.destroyed ? undefined : lane.waiting.shift();
       if (next) this.#serve(lane, next);
     });
     if (!this.server.listening) this.#makeLast(response);
