@@ -20,7 +20,6 @@ import type { Signatures } from "../core/signatures.ts";
 import type { Webhooks } from "../core/webhooks.ts";
 import type { Logger } from "../observe/logger.ts";
 import { apiKeyService } from "./api-keys.ts";
-import { createDeadlineInterceptor } from "./deadline.ts";
 import { deliveryService } from "./deliveries.ts";
 import { eventService } from "./events.ts";
 import { createErrorInterceptor, createRequestGate, createValidationInterceptor } from "./interceptors.ts";
@@ -63,7 +62,7 @@ export function createRpcServer(options: RpcOptions): RpcServer {
         for (const { method, impl } of Object.values(methods)) router.rpc(method, impl as MethodImpl<typeof method>);
       }
     },
-    interceptors: [createErrorInterceptor(options.logger), createDeadlineInterceptor(), createValidationInterceptor()],
+    interceptors: [createErrorInterceptor(options.logger), createValidationInterceptor()],
     requestGate: createRequestGate(apiKeys),
   };
 }

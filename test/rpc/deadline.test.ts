@@ -51,9 +51,9 @@ test("gRPC: grpc-timeout", async () => {
     "grpc-timeout": `${TIMEOUT_MS}m`,
     authorization: `Bearer ${service.key}`,
   });
-  const trailers = once(stream, "trailers");
+  const response = once(stream, "response");
   stream.resume().end(frame());
-  expect((await trailers)[0]).toMatchObject({ "grpc-status": "4" });
+  expect((await response)[0]).toMatchObject({ "grpc-status": "4" });
   session.close();
 });
 

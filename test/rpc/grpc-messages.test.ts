@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EventService, GetEventBodyResponseSchema } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import { createConnectAdapter } from "../../src/edge/connect-adapter.ts";
-import { encodeGrpcMessage, withoutNeedlessEscapes } from "../../src/edge/grpc-message.ts";
+import { encodeGrpcMessage, withoutNeedlessEscapes } from "../../src/grpc/message.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { TRANSPORTS } from "./connect-clients.ts";
 import { createGrpcClient, type GrpcClient, grpcRefusal } from "./grpc-client.ts";
