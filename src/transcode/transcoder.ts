@@ -5,13 +5,14 @@
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import {
+  Code,
+  ConnectError,
   type ContextValues,
-  createContextValues,
+  createHandlerContext,
   type HandlerContext,
   type Interceptor,
   type ServiceImplSpec,
 } from "@connectrpc/connect";
-import { CallContext, clientGone } from "../call/context.ts";
 import { type AnswerHeaders, breakOff, passedHeaders, sendAnswer } from "./answer.ts";
 import { type BodyMeter, readBody, requireJson } from "./body-reader.ts";
 import { answerCall } from "./call.ts";
@@ -20,6 +21,7 @@ import {
   type Exchange,
   type HttpRequest,
   type HttpResponse,
+  requestHeaders,
   requestTimeoutMs,
   requestUrl,
   splitTarget,
@@ -71,6 +73,9 @@ export interface Transcoder {
 
 const UNBOUNDED: BodyMeter & { release(): void } = { take: () => {}, release: () => {} };
 
+/** What a call's signal gives as reason once its answer is out. */
+const FINISHED = new ConnectError("the call has ended", Code.Canceled);
+
 /** Compiles the routes. Throws Error, naming RPC and template, where an annotation is wrong. */
 export function createTranscoder(options: TranscoderOptions): Transcoder {
   const endpoints = compileEndpoints(options.services);
@@ -118,12 +123,12 @@ async function handleRoute(
   query: string,
 ): Promise<void> {
   const context = createContext(options, exchange.request, endpoint);
-  const onClose = (): void => context.abort(clientGone());
+  const onClose = (): void => context.abort(new ConnectError("the client went away", Code.Canceled));
   exchange.response.once("close", onClose);
   const hold = options.holdBody?.(exchange.request) ?? UNBOUNDED;
   try {
     await options.requestGate?.(context);
-    const body = await readRequestBody(options, exchange, endpoint, context, hold);
+    const body = await readRequestBody(options, exchange, endpoint, { meter: hold, signal: context.signal });
     await answerCall({
       exchange,
       endpoint,
@@ -134,23 +139,27 @@ async function handleRoute(
       encodeErrorBody: (error) => options.encodeError(error).body,
     });
   } catch (error) {
-    answerError(options, exchange, error, passedHeaders(context.headersSet));
+    answerError(options, exchange, error, passedHeaders(context.responseHeader));
   } finally {
     hold.release();
     exchange.response.off("close", onClose);
-    context.finish();
+    context.abort(FINISHED);
   }
 }
 
-function createContext(options: TranscoderOptions, request: HttpRequest, endpoint: Endpoint): CallContext {
-  return new CallContext({
-    method: endpoint.binding.rpc,
+function createContext(options: TranscoderOptions, request: HttpRequest, endpoint: Endpoint) {
+  const { rpc } = endpoint.binding;
+  const timeoutMs = requestTimeoutMs(request.headers, options.timeoutMsMax);
+  const contextValues = options.contextValues?.(request);
+  return createHandlerContext({
+    service: rpc.parent,
+    method: rpc,
     protocolName: "rest",
     requestMethod: request.method ?? "",
-    headers: request.headers,
-    url: () => requestUrl(request),
-    timeoutMs: requestTimeoutMs(request.headers, options.timeoutMsMax),
-    values: options.contextValues?.(request) ?? createContextValues(),
+    url: requestUrl(request),
+    requestHeader: requestHeaders(request.headers),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(contextValues === undefined ? {} : { contextValues }),
   });
 }
 
@@ -159,8 +168,7 @@ async function readRequestBody(
   options: TranscoderOptions,
   exchange: Exchange,
   endpoint: Endpoint,
-  context: CallContext,
-  meter: BodyMeter,
+  bounds: { readonly meter: BodyMeter; readonly signal: AbortSignal },
 ): Promise<unknown> {
   const { request } = exchange;
   const { bodyKind } = endpoint.binder;
@@ -170,7 +178,7 @@ async function readRequestBody(
   if (bodyKind === "json") {
     requireJson(request);
   }
-  const data = await readBody(exchange, { bytesMax: options.bodyBytesMax, meter, signal: context.signal });
+  const data = await readBody(exchange, { bytesMax: options.bodyBytesMax, ...bounds });
   if (bodyKind === "raw") {
     return { contentType: request.headers["content-type"] ?? "", data };
   }
@@ -184,13 +192,18 @@ function answerError(options: TranscoderOptions, exchange: Exchange, error: unkn
   }
   try {
     const encoded = options.encodeError(error);
-    const required = error instanceof TranscodeError ? error.headers : {};
-    const headers = { ...passed, ...encoded.headers, ...required, "content-type": "application/json" };
+    const headers = { ...passed, ...encoded.headers, ...headersOf(error), "content-type": "application/json" };
     sendAnswer(exchange, { status: encoded.status, headers, body: Buffer.from(JSON.stringify(encoded.body)) });
   } catch {
     // The encoder failed or a header cannot be written: what is left to say is that something went wrong.
     answerBareError(exchange);
   }
+}
+
+/** What the error itself brings: headers that its answer must have, or an RPC's metadata. */
+function headersOf(error: unknown): AnswerHeaders {
+  if (error instanceof TranscodeError) return { ...error.headers };
+  return error instanceof ConnectError ? passedHeaders(error.metadata) : {};
 }
 
 function answerBareError(exchange: Exchange): void {
