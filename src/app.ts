@@ -194,7 +194,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   const trustedProxies = addressRanges(config.trustedProxyCidrs);
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const origin = () => originOf(config, port);
-  const handle = createRouter({
+  const router = createRouter({
     rpc,
     receiver,
     logger,
@@ -206,12 +206,18 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     apiBodyBytesMax: Math.max(LIMITS.apiBodyBytesMax, 2 * config.maxPayloadBytes),
     budget: new BodyBudget(LIMITS),
     jsonDepthMax: LIMITS.jsonDepthMax,
+    compressBytesMin: LIMITS.compressBytesMin,
     timeoutMsMax: LIMITS.timeoutMsMax,
     watchdog,
     stopping: stopping.signal,
   });
   const onFailure = (err: Error) => logger.error({ err }, "the listener failed to accept a connection");
-  const listener = new Listener(handle, limits, onFailure, { tls, trustedPeers: trustedProxies, watchdog });
+  const listener = new Listener(router.request, limits, onFailure, {
+    tls,
+    trustedPeers: trustedProxies,
+    watchdog,
+    handleStream: router.stream,
+  });
   port = await listenOrExplain(listener, config);
   // Only now: a key made by a start that then fails would be shown to nobody.
   const bootstrapping = bootstrap({

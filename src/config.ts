@@ -25,6 +25,8 @@ export const LIMITS = Object.freeze({
   apiBodyBytesMax: 16 * 1024 * 1024,
   /** Deepest nesting of JSON that the API parses. */
   jsonDepthMax: 100,
+  /** Smallest RPC message that is compressed for a client that takes it, bytes. */
+  compressBytesMin: 1_024,
   /** Longest deadline that a caller may ask for, milliseconds. */
   timeoutMsMax: 600_000,
   /** Largest body that the single event carries inline, bytes; stock gRPC clients refuse messages over 4 MiB. */

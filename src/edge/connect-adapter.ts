@@ -9,13 +9,13 @@ import {
 } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { withoutNeedlessEscapes } from "../grpc/message.ts";
 import type { Logger } from "../observe/logger.ts";
+import { createDeadlineInterceptor } from "../rpc/deadline.ts";
 import { breakOff } from "../transcode/answer.ts";
 import type { BodyHold } from "./body-budget.ts";
-import { boundTimeout } from "./call-timeout.ts";
 import { withDecodeErrors } from "./decode-errors.ts";
 import type { Exchange, HttpRequest } from "./exchange.ts";
-import { withoutNeedlessEscapes } from "./grpc-message.ts";
 import { meteredGzip, withMeter } from "./metered-rpc.ts";
 import { sendUnknown } from "./unknown-rpc.ts";
 
@@ -24,8 +24,6 @@ export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "accep
   readonly contextValues: (request: HttpRequest) => ContextValues;
   /** Bound of a message, compressed or not, bytes. */
   readonly readMaxBytes: number;
-  /** Longest deadline of a call, milliseconds. */
-  readonly maxTimeoutMs: number;
   /** Opens the account of one request's body. */
   readonly holdBody: (request: HttpRequest) => BodyHold;
   readonly logger: Logger;
@@ -35,9 +33,16 @@ export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "accep
 
 /** Answers any request: with the RPC at its path, or that there is none. Throws where its Host makes no URL. */
 export function createConnectAdapter(options: ConnectAdapterOptions): (exchange: Exchange, path: string) => void {
-  const { routes, contextValues, holdBody, logger, jsonDepthMax, ...routerOptions } = options;
+  const { routes, contextValues, holdBody, logger, jsonDepthMax, interceptors = [], ...routerOptions } = options;
   const router = createConnectRouter(
-    withDecodeErrors({ ...routerOptions, acceptCompression: [meteredGzip] }, jsonDepthMax),
+    withDecodeErrors(
+      {
+        ...routerOptions,
+        interceptors: [createDeadlineInterceptor(), ...interceptors],
+        acceptCompression: [meteredGzip],
+      },
+      jsonDepthMax,
+    ),
   );
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -50,7 +55,6 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
       return;
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues(request));
-    boundTimeout(universal.header, options.maxTimeoutMs);
     const hold = holdBody(request);
     response.once("close", hold.release);
     withMeter(exchange, universal, hold, options.readMaxBytes, handler)

@@ -37,8 +37,8 @@ export function withDecodeErrors(options: ConnectRouterOptions, jsonDepthMax: nu
   };
 }
 
-/** Connect hands its decoder's text to a lenient parser: what that lets through is refused before. */
-function readJson(bytes: Uint8Array, depthMax: number): string {
+/** The text of a JSON message, for a lenient parser: what that would let through is refused here, with a ConnectError. */
+export function readJson(bytes: Uint8Array, depthMax: number): string {
   try {
     return strictJsonText(bytes, depthMax);
   } catch (error) {

@@ -1,4 +1,5 @@
 /** Requests and responses of both HTTP versions, and the ways in which the edge answers by itself. */
+import type { IncomingHttpHeaders } from "node:http";
 import { HTTP_STATUS, type RestError, restError, toRestError } from "../rpc/error-mapping.ts";
 import { sendAnswer } from "../transcode/answer.ts";
 import type { Exchange, HttpRequest, HttpResponse } from "../transcode/http-exchange.ts";
@@ -14,6 +15,14 @@ export {
 
 /** Answers one request, in either HTTP version. */
 export type RequestHandler = (request: HttpRequest, response: HttpResponse) => void;
+
+/** What is known of a request before its body, and of a bare stream. */
+export interface RequestHead {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: { readonly remoteAddress?: string | undefined; readonly encrypted?: boolean | undefined };
+  /** HTTP/2's `:authority`. */
+  readonly authority?: string | undefined;
+}
 
 /** Sends a JSON answer with its length, and lets go of a body that nobody has read. */
 export function sendJson(

@@ -2,8 +2,14 @@
  * One port for HTTP/1.1 and HTTP/2, in cleartext or over TLS. The http.Server listens; its `connection` listener is
  * taken over, the first bytes tell the protocol, and the socket goes to the server that speaks it.
  */
-import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
+import {
+  createServer as createHttp2Server,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { AddressInfo, BlockList, Socket } from "node:net";
+import type { StreamHandler } from "../grpc/unary.ts";
 import { type Connection, type ConnectionLimits, Connections } from "./connections.ts";
 import type { RequestHandler } from "./exchange.ts";
 import { Http1, type Http1Limits } from "./http1.ts";
@@ -24,6 +30,8 @@ export interface ListenerOptions {
   readonly tls?: TlsGate | undefined;
   /** Peers whose connections are not counted. */
   readonly trustedPeers?: BlockList;
+  /** Offered every stream of HTTP/2 before Node makes a request of it. */
+  readonly handleStream?: StreamHandler;
   /** Shared with those who read bodies; the listener starts and stops it. */
   readonly watchdog?: Watchdog;
 }
@@ -57,7 +65,7 @@ export class Listener {
     handle: RequestHandler,
     limits: ListenerLimits,
     onFailure: (error: Error) => void,
-    { tls, trustedPeers, watchdog = new Watchdog(limits) }: ListenerOptions = {},
+    { tls, trustedPeers, handleStream, watchdog = new Watchdog(limits) }: ListenerOptions = {},
   ) {
     this.#limits = limits;
     this.#onFailure = onFailure;
@@ -78,8 +86,18 @@ export class Listener {
       handle,
     );
     this.#http2.on("checkContinue", handle);
+    if (handleStream) this.#offerStreams(handleStream);
     // An error of one socket ends that socket and nothing else.
     this.#http2.on("sessionError", () => {});
+  }
+
+  /** Node's own listener makes a request of a stream, and a response. */
+  #offerStreams(handle: StreamHandler): void {
+    const [toRequest] = this.#http2.listeners("stream");
+    this.#http2.removeAllListeners("stream");
+    this.#http2.on("stream", (...stream) => {
+      if (!handle(stream[0] as ServerHttp2Stream, stream[1])) toRequest?.apply(this.#http2, stream);
+    });
   }
 
   /** Listens; resolves to the port. Rejects if it cannot (EADDRINUSE, EACCES, EADDRNOTAVAIL). */

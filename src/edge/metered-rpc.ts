@@ -44,14 +44,12 @@ function take(meter: BodyMeter, bytes: number): void {
   }
 }
 
-/** gzip that expands piece by piece, each counted on behalf of the call that it is for. */
-export const meteredGzip: Compression = {
+/** gzip that expands piece by piece, each counted. */
+export const gzip = {
   name: compressionGzip.name,
   compress: compressionGzip.compress,
-  decompress: async (bytes, bytesMax) => {
+  decompress: async (bytes: Uint8Array, bytesMax: number, meter: BodyMeter): Promise<Uint8Array<ArrayBuffer>> => {
     if (bytes.length === 0) return new Uint8Array();
-    const calling = meterOfCall.getStore();
-    const meter = { take: (count: number) => calling && take(calling, count) };
     try {
       return await expandGzip(bytes, { bytesMax, meter });
     } catch (error) {
@@ -60,5 +58,14 @@ export const meteredGzip: Compression = {
         ? new ConnectError(`message is larger than ${bytesMax} bytes after decompression`, Code.ResourceExhausted)
         : new ConnectError("decompression failed", Code.InvalidArgument);
     }
+  },
+};
+
+/** The same as Connect takes it: counted on behalf of the call that it is for. */
+export const meteredGzip: Compression = {
+  ...gzip,
+  decompress: (bytes, bytesMax) => {
+    const calling = meterOfCall.getStore();
+    return gzip.decompress(bytes, bytesMax, { take: (count) => calling && take(calling, count) });
   },
 };

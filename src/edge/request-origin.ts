@@ -1,7 +1,7 @@
 /** The origin under which a caller reached us, for the URLs that we hand out. */
 import type { BlockList } from "node:net";
 import { isIP } from "node:net";
-import type { HttpRequest } from "./exchange.ts";
+import type { RequestHead } from "./exchange.ts";
 
 const HOST = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
@@ -14,11 +14,11 @@ export interface OriginOptions {
   readonly fallback: () => string;
 }
 
-export function requestOrigin(request: HttpRequest, options: OriginOptions): string {
+export function requestOrigin(request: RequestHead, options: OriginOptions): string {
   if (options.publicUrl) return options.publicUrl;
   const trusted = isTrusted(request.socket.remoteAddress, options.trustedProxies);
   const forwarded = (name: string) => (trusted ? lastOf(request.headers[name]) : undefined);
-  const host = forwarded("x-forwarded-host") ?? request.headers.host ?? authorityOf(request);
+  const host = forwarded("x-forwarded-host") ?? request.headers.host ?? request.authority;
   const scheme = forwarded("x-forwarded-proto") === "https" || isSecure(request) ? "https" : "http";
   return host !== undefined && HOST.test(host) ? `${scheme}://${host}` : options.fallback();
 }
@@ -29,12 +29,8 @@ function lastOf(value: string | string[] | undefined): string | undefined {
   return text?.split(",").at(-1)?.trim() || undefined;
 }
 
-function authorityOf(request: HttpRequest): string | undefined {
-  return "authority" in request ? request.authority : undefined;
-}
-
 /** The sockets of HTTP/2 sessions have the property whether they are secure or not. */
-const isSecure = ({ socket }: HttpRequest) => "encrypted" in socket && socket.encrypted === true;
+const isSecure = ({ socket }: RequestHead) => socket.encrypted === true;
 
 function isTrusted(address: string | undefined, proxies: BlockList): boolean {
   const plain = address?.replace(/^::ffff:(?=\d+\.)/, "") ?? "";

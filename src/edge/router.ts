@@ -1,27 +1,33 @@
 /** Which handler takes a request: raw receive, health, REST, RPC, in this order. Nothing thrown here leaves. */
 
+import type { IncomingHttpHeaders } from "node:http";
+import type { Http2Session } from "node:http2";
 import type { BlockList } from "node:net";
 import { createContextValues } from "@connectrpc/connect";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import type { Receiver } from "../core/receive.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
+import { createGrpcUnary, type StreamHandler } from "../grpc/unary.ts";
 import type { Logger } from "../observe/logger.ts";
 import { originKey, remoteAddressKey, stoppingKey } from "../rpc/context.ts";
-import { restError, toRestError } from "../rpc/error-mapping.ts";
+import { restError, toConnectError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { splitTarget } from "../transcode/http-exchange.ts";
 import { createTranscoder } from "../transcode/transcoder.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { createConnectAdapter } from "./connect-adapter.ts";
+import { readJson } from "./decode-errors.ts";
 import {
   type Exchange,
   encodeError,
   type HttpRequest,
   type RequestHandler,
+  type RequestHead,
   sendError,
   sendJson,
   sendMethodNotAllowed,
 } from "./exchange.ts";
+import { gzip } from "./metered-rpc.ts";
 import { createReceiveHandler } from "./receive-handler.ts";
 import { requestOrigin } from "./request-origin.ts";
 import type { Watchdog } from "./watchdog.ts";
@@ -40,6 +46,8 @@ export interface RouterOptions {
   /** Of the bodies of all requests. */
   readonly budget: BodyBudget;
   readonly jsonDepthMax: number;
+  /** Smallest message of an RPC that is compressed, bytes. */
+  readonly compressBytesMin: number;
   readonly timeoutMsMax: number;
   /** Aborts when the port is about to close. */
   readonly stopping: AbortSignal;
@@ -47,14 +55,20 @@ export interface RouterOptions {
   readonly watchdog: Watchdog;
 }
 
-export function createRouter(options: RouterOptions): RequestHandler {
+/** What serves the port: requests of either HTTP version, and the HTTP/2 streams that need no request of Node's. */
+export interface Router {
+  readonly request: RequestHandler;
+  readonly stream: StreamHandler;
+}
+
+export function createRouter(options: RouterOptions): Router {
   const { rpc, logger } = options;
   const origin = {
     publicUrl: options.publicUrl,
     trustedProxies: options.trustedProxies,
     fallback: options.fallbackOrigin,
   };
-  const contextValues = (request: HttpRequest) =>
+  const contextValues = (request: RequestHead) =>
     createContextValues()
       .set(originKey, requestOrigin(request, origin))
       .set(stoppingKey, options.stopping)
@@ -79,11 +93,27 @@ export function createRouter(options: RouterOptions): RequestHandler {
     encodeError,
     contextValues,
   });
+  const grpcUnary = createGrpcUnary({
+    services: rpc.services,
+    interceptors: rpc.interceptors,
+    requestGate: rpc.requestGate,
+    compression: gzip,
+    readJson: (bytes) => readJson(bytes, options.jsonDepthMax),
+    messageBytesMax: options.apiBodyBytesMax,
+    compressBytesMin: options.compressBytesMin,
+    timeoutMsMax: options.timeoutMsMax,
+    contextValues: (session, headers) => contextValues(headOf(session, headers)),
+    openBody: (session, onLate) => openBody(options, session.socket.remoteAddress, onLate),
+    toConnectError,
+    onFailure: (err, path) => logger.error({ err, path }, "an RPC has no answer"),
+  });
+  // Also serves gRPC, where it is no unary call over HTTP/2.
   const connect = createConnectAdapter({
     routes: rpc.register,
     interceptors: rpc.interceptors,
     requestGate: rpc.requestGate,
     readMaxBytes: options.apiBodyBytesMax,
+    compressMinBytes: options.compressBytesMin,
     holdBody,
     maxTimeoutMs: options.timeoutMsMax,
     contextValues,
@@ -116,7 +146,7 @@ export function createRouter(options: RouterOptions): RequestHandler {
     }
   }
 
-  return (request, response) => {
+  const request: RequestHandler = (request, response) => {
     const exchange = { request, response };
     // A connection that breaks is no fault: whoever reads or writes notices by itself.
     request.on("error", () => {});
@@ -128,6 +158,29 @@ export function createRouter(options: RouterOptions): RequestHandler {
       logger.debug({ err: error }, "a request could not be routed");
       sendError(exchange, restError("BAD_REQUEST", "the request's Host or path cannot be used"));
     }
+  };
+  return { request, stream: grpcUnary };
+}
+
+function headOf({ socket, encrypted }: Http2Session, headers: IncomingHttpHeaders): RequestHead {
+  const authority = headers[":authority"] as string | undefined;
+  return { headers, socket: { remoteAddress: socket.remoteAddress, encrypted }, authority };
+}
+
+/** A body under the shared budget and the watchdog's eyes. */
+function openBody({ budget, watchdog }: RouterOptions, address: string | undefined, onLate: (error: unknown) => void) {
+  const hold = budget.open(address ?? "");
+  const watch = watchdog.watchBody(onLate);
+  return {
+    take: (bytes: number) => {
+      watch.read(bytes);
+      hold.take(bytes);
+    },
+    complete: watch.done,
+    release: () => {
+      watch.done();
+      hold.release();
+    },
   };
 }
 

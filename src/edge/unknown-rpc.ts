@@ -1,10 +1,10 @@
 /** Answers to requests for what is not served, each in the protocol in which it was asked. */
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFlag } from "@connectrpc/connect/protocol-connect";
+import { encodeGrpcMessage } from "../grpc/message.ts";
 import { releaseBody, sendAnswer } from "../transcode/answer.ts";
 import { isHttp2 } from "../transcode/http-exchange.ts";
 import { type Exchange, sendJson, sendNotFound } from "./exchange.ts";
-import { encodeGrpcMessage } from "./grpc-message.ts";
 
 const GRPC = /^application\/grpc(?:-web(?:-text)?)?(?:\+[a-z]+)?$/;
 const CONNECT_UNARY = /^application\/(?:json|proto)$/;

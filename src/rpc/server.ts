@@ -20,7 +20,6 @@ import type { Signatures } from "../core/signatures.ts";
 import type { Webhooks } from "../core/webhooks.ts";
 import type { Logger } from "../observe/logger.ts";
 import { apiKeyService } from "./api-keys.ts";
-import { createDeadlineInterceptor } from "./deadline.ts";
 import { deliveryService } from "./deliveries.ts";
 import { eventService } from "./events.ts";
 import { createErrorInterceptor, createRequestGate, createValidationInterceptor } from "./interceptors.ts";
@@ -56,23 +55,14 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
     createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(receiver, options.payloadBytesMax)),
   ];
-  return rpcServerOf(implementations, createRequestGate(apiKeys), options.logger);
-}
-
-/** Implementations behind what every call passes through. */
-export function rpcServerOf(
-  services: readonly ServiceImplSpec[],
-  requestGate: RpcServer["requestGate"],
-  logger: Logger,
-): RpcServer {
   return {
-    services,
+    services: implementations,
     register: (router) => {
-      for (const { methods } of services) {
+      for (const { methods } of implementations) {
         for (const { method, impl } of Object.values(methods)) router.rpc(method, impl as MethodImpl<typeof method>);
       }
     },
-    interceptors: [createErrorInterceptor(logger), createDeadlineInterceptor(), createValidationInterceptor()],
-    requestGate,
+    interceptors: [createErrorInterceptor(options.logger), createValidationInterceptor()],
+    requestGate: createRequestGate(apiKeys),
   };
 }

@@ -34,8 +34,9 @@ export interface Answer {
 }
 
 /** Headers that an RPC set, without those that are not its business. */
-export function passedHeaders(headers: Headers): AnswerHeaders {
+export function passedHeaders(headers: Headers | undefined): AnswerHeaders {
   const passed: AnswerHeaders = {};
+  if (headers === undefined) return passed;
   for (const [name, value] of headers) {
     if (!OWN_HEADERS.has(name)) {
       passed[name] = name === "set-cookie" ? headers.getSetCookie() : value;

@@ -1,11 +1,8 @@
 /** Calling an endpoint's implementation and sending what it answers. */
 import type { Message } from "@bufbuild/protobuf";
-import type { HandlerContext, Interceptor } from "@connectrpc/connect";
-import {
-  createAsyncIterable,
-  invokeUnaryImplementation,
-  transformInvokeImplementation,
-} from "@connectrpc/connect/protocol";
+import type { Interceptor } from "@connectrpc/connect";
+import type { CallContext } from "../call/context.ts";
+import { invokeServerStream, invokeUnary, type ServerStreamingSpec } from "../call/invoke.ts";
 import {
   type AnswerHeaders,
   breakOff,
@@ -24,9 +21,9 @@ import { type LocalMessage, localOf } from "./message-access.ts";
 export interface Call {
   readonly exchange: Exchange;
   readonly endpoint: Endpoint;
-  readonly context: HandlerContext;
+  readonly context: CallContext;
   readonly message: LocalMessage;
-  readonly interceptors: Interceptor[];
+  readonly interceptors: readonly Interceptor[];
   readonly successStatus: number;
   /** The body of an error that comes after the head of a streamed answer. */
   readonly encodeErrorBody: (error: unknown) => unknown;
@@ -38,19 +35,17 @@ const encoder = new TextEncoder();
 export async function answerCall(call: Call): Promise<void> {
   const { spec } = call.endpoint;
   if (spec.kind === "server_streaming") {
-    await answerStream(call);
+    await answerStream(call, spec);
     return;
   }
   const input = call.message as unknown as Message;
-  const output = invokeUnaryImplementation(spec, call.context, input, call.interceptors);
-  const hasDeadline = call.context.timeoutMs() !== undefined;
-  const message = localOf(await (hasDeadline ? untilAborted(output, call.context.signal) : output));
+  const message = localOf(await invokeUnary(spec, call.interceptors, call.context, input));
   const { headers, body } = unaryBody(call.endpoint.form, message);
   sendAnswer(call.exchange, { status: call.successStatus, headers: { ...headers, ...ownHeaders(call) }, body });
 }
 
 function ownHeaders(call: Call): AnswerHeaders {
-  return passedHeaders(call.context.responseHeader);
+  return passedHeaders(call.context.headersSet);
 }
 
 function unaryBody(form: ResponseForm, message: LocalMessage): { headers: AnswerHeaders; body: Uint8Array } {
@@ -70,12 +65,11 @@ function rawHeaders(contentType: string): AnswerHeaders {
 }
 
 /** The head waits for the first message, so that an error before it is an ordinary one. */
-async function answerStream(call: Call): Promise<void> {
+async function answerStream(call: Call, spec: ServerStreamingSpec): Promise<void> {
   const { exchange, endpoint, context } = call;
-  const invoke = transformInvokeImplementation(endpoint.spec, context, call.interceptors);
-  const messages = invoke(createAsyncIterable([call.message as unknown as Message]))[Symbol.asyncIterator]();
+  const messages = invokeServerStream(spec, call.interceptors, context, call.message as unknown as Message);
   try {
-    const first = await untilAborted(messages.next(), context.signal);
+    const first = await context.untilAborted(messages.next());
     const headers = { ...streamHeaders(endpoint.form, first), ...ownHeaders(call) };
     startHead(exchange, call.successStatus, { ...headers, "x-content-type-options": "nosniff" });
     if (exchange.request.method !== "HEAD") {
@@ -85,7 +79,7 @@ async function answerStream(call: Call): Promise<void> {
     releaseBody(exchange);
   } finally {
     // Not awaited: an implementation that is still waiting for something ends when its signal says so.
-    Promise.resolve(messages.return?.()).catch(() => undefined);
+    messages.return().catch(() => undefined);
   }
 }
 
@@ -103,9 +97,9 @@ async function writeStream(
 ): Promise<void> {
   const { exchange, endpoint, context } = call;
   try {
-    for (let next = first; next.done !== true; next = await untilAborted(messages.next(), context.signal)) {
+    for (let next = first; next.done !== true; next = await context.untilAborted(messages.next())) {
       if (!writeChunk(exchange, streamChunk(endpoint.form, localOf(next.value)))) {
-        await untilAborted(drained(exchange), context.signal);
+        await context.untilAborted(drained(exchange));
       }
     }
   } catch (error) {
@@ -129,17 +123,5 @@ function line(value: unknown): Uint8Array {
 function drained({ response }: Exchange): Promise<void> {
   return new Promise((resolve) => {
     response.once("drain", resolve);
-  });
-}
-
-/** Settles as `work` does, or rejects with the signal's reason as soon as it is aborted. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) {
-      onAbort();
-    }
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
   });
 }

@@ -1,6 +1,7 @@
 /** One route, compiled: how its request is bound, which implementation it calls, how the response is written. */
 import { createRegistry, type DescFile, type DescMessage, type Registry } from "@bufbuild/protobuf";
-import type { MethodImplSpec, ServiceImplSpec } from "@connectrpc/connect";
+import type { ServiceImplSpec } from "@connectrpc/connect";
+import type { ServerStreamingSpec, UnarySpec } from "../call/invoke.ts";
 import { compileBinder, type RequestBinder } from "./binding.ts";
 import { fromHttpBody, isHttpBody, type RawBody } from "./http-body.ts";
 import { explained, type HttpBinding, httpBindings } from "./http-rule.ts";
@@ -8,7 +9,7 @@ import { createJsonReaders, type JsonReaders } from "./json-input.ts";
 import { createJsonWriters, type JsonWriters } from "./json-output.ts";
 import { getLocal, type LocalMessage } from "./message-access.ts";
 
-export type CallableSpec = MethodImplSpec & { readonly kind: "unary" | "server_streaming" };
+export type CallableSpec = UnarySpec | ServerStreamingSpec;
 
 /** How a response message becomes the HTTP body. */
 export type ResponseForm =

@@ -36,25 +36,6 @@ export function requestUrl(request: HttpRequest): string {
   return `${scheme}://${host}${path}${query === "" ? "" : `?${query}`}`;
 }
 
-/** The request's headers without HTTP/2 pseudo headers. Throws TranscodeError where one cannot be represented. */
-export function requestHeaders(headers: IncomingHttpHeaders): Headers {
-  const result = new Headers();
-  try {
-    for (const name in headers) {
-      const value = headers[name];
-      if (value === undefined || name.startsWith(":")) {
-        continue;
-      }
-      for (const each of Array.isArray(value) ? value : [value]) {
-        result.append(name, each);
-      }
-    }
-  } catch {
-    throw badRequest("a request header is malformed");
-  }
-  return result;
-}
-
 /**
  * The deadline that `x-server-timeout` (seconds) asks for, in milliseconds and at most `timeoutMsMax`; undefined
  * without the header. Throws TranscodeError on anything but a decimal number.

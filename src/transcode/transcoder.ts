@@ -5,14 +5,13 @@
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import {
-  Code,
-  ConnectError,
   type ContextValues,
-  createHandlerContext,
+  createContextValues,
   type HandlerContext,
   type Interceptor,
   type ServiceImplSpec,
 } from "@connectrpc/connect";
+import { CallContext, clientGone } from "../call/context.ts";
 import { type AnswerHeaders, breakOff, passedHeaders, sendAnswer } from "./answer.ts";
 import { type BodyMeter, readBody, requireJson } from "./body-reader.ts";
 import { answerCall } from "./call.ts";
@@ -21,7 +20,6 @@ import {
   type Exchange,
   type HttpRequest,
   type HttpResponse,
-  requestHeaders,
   requestTimeoutMs,
   requestUrl,
   splitTarget,
@@ -73,9 +71,6 @@ export interface Transcoder {
 
 const UNBOUNDED: BodyMeter & { release(): void } = { take: () => {}, release: () => {} };
 
-/** What a call's signal gives as reason once its answer is out. */
-const FINISHED = new ConnectError("the call has ended", Code.Canceled);
-
 /** Compiles the routes. Throws Error, naming RPC and template, where an annotation is wrong. */
 export function createTranscoder(options: TranscoderOptions): Transcoder {
   const endpoints = compileEndpoints(options.services);
@@ -123,12 +118,12 @@ async function handleRoute(
   query: string,
 ): Promise<void> {
   const context = createContext(options, exchange.request, endpoint);
-  const onClose = (): void => context.abort(new ConnectError("the client went away", Code.Canceled));
+  const onClose = (): void => context.abort(clientGone());
   exchange.response.once("close", onClose);
   const hold = options.holdBody?.(exchange.request) ?? UNBOUNDED;
   try {
     await options.requestGate?.(context);
-    const body = await readRequestBody(options, exchange, endpoint, { meter: hold, signal: context.signal });
+    const body = await readRequestBody(options, exchange, endpoint, context, hold);
     await answerCall({
       exchange,
       endpoint,
@@ -139,27 +134,23 @@ async function handleRoute(
       encodeErrorBody: (error) => options.encodeError(error).body,
     });
   } catch (error) {
-    answerError(options, exchange, error, passedHeaders(context.responseHeader));
+    answerError(options, exchange, error, passedHeaders(context.headersSet));
   } finally {
     hold.release();
     exchange.response.off("close", onClose);
-    context.abort(FINISHED);
+    context.finish();
   }
 }
 
-function createContext(options: TranscoderOptions, request: HttpRequest, endpoint: Endpoint) {
-  const { rpc } = endpoint.binding;
-  const timeoutMs = requestTimeoutMs(request.headers, options.timeoutMsMax);
-  const contextValues = options.contextValues?.(request);
-  return createHandlerContext({
-    service: rpc.parent,
-    method: rpc,
+function createContext(options: TranscoderOptions, request: HttpRequest, endpoint: Endpoint): CallContext {
+  return new CallContext({
+    method: endpoint.binding.rpc,
     protocolName: "rest",
     requestMethod: request.method ?? "",
-    url: requestUrl(request),
-    requestHeader: requestHeaders(request.headers),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(contextValues === undefined ? {} : { contextValues }),
+    headers: request.headers,
+    url: () => requestUrl(request),
+    timeoutMs: requestTimeoutMs(request.headers, options.timeoutMsMax),
+    values: options.contextValues?.(request) ?? createContextValues(),
   });
 }
 
@@ -168,7 +159,8 @@ async function readRequestBody(
   options: TranscoderOptions,
   exchange: Exchange,
   endpoint: Endpoint,
-  bounds: { readonly meter: BodyMeter; readonly signal: AbortSignal },
+  context: CallContext,
+  meter: BodyMeter,
 ): Promise<unknown> {
   const { request } = exchange;
   const { bodyKind } = endpoint.binder;
@@ -178,7 +170,7 @@ async function readRequestBody(
   if (bodyKind === "json") {
     requireJson(request);
   }
-  const data = await readBody(exchange, { bytesMax: options.bodyBytesMax, ...bounds });
+  const data = await readBody(exchange, { bytesMax: options.bodyBytesMax, meter, signal: context.signal });
   if (bodyKind === "raw") {
     return { contentType: request.headers["content-type"] ?? "", data };
   }
@@ -192,18 +184,13 @@ function answerError(options: TranscoderOptions, exchange: Exchange, error: unkn
   }
   try {
     const encoded = options.encodeError(error);
-    const headers = { ...passed, ...encoded.headers, ...headersOf(error), "content-type": "application/json" };
+    const required = error instanceof TranscodeError ? error.headers : {};
+    const headers = { ...passed, ...encoded.headers, ...required, "content-type": "application/json" };
     sendAnswer(exchange, { status: encoded.status, headers, body: Buffer.from(JSON.stringify(encoded.body)) });
   } catch {
     // The encoder failed or a header cannot be written: what is left to say is that something went wrong.
     answerBareError(exchange);
   }
-}
-
-/** What the error itself brings: headers that its answer must have, or an RPC's metadata. */
-function headersOf(error: unknown): AnswerHeaders {
-  if (error instanceof TranscodeError) return { ...error.headers };
-  return error instanceof ConnectError ? passedHeaders(error.metadata) : {};
 }
 
 function answerBareError(exchange: Exchange): void {

@@ -27,7 +27,7 @@ const HOST = "127.0.0.1";
 const SERVERS = {
   edge: () => {
     const watchdog = new Watchdog(LIMITS);
-    const handle = createRouter({
+    const router = createRouter({
       rpc: createMemoryRpc(),
       receiver: {} as Receiver,
       logger,
@@ -39,11 +39,15 @@ const SERVERS = {
       apiBodyBytesMax: LIMITS.apiBodyBytesMax,
       budget: new BodyBudget(LIMITS),
       jsonDepthMax: LIMITS.jsonDepthMax,
+      compressBytesMin: LIMITS.compressBytesMin,
       timeoutMsMax: LIMITS.timeoutMsMax,
       stopping: new AbortController().signal,
       watchdog,
     });
-    return new Listener(handle, LIMITS, reportFailure, { watchdog }).listen(HOST, 0);
+    return new Listener(router.request, LIMITS, reportFailure, { watchdog, handleStream: router.stream }).listen(
+      HOST,
+      0,
+    );
   },
   connectNode: () => {
     const { register, interceptors, requestGate } = createMemoryRpc();

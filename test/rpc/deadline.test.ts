@@ -51,9 +51,9 @@ test("gRPC: grpc-timeout", async () => {
     "grpc-timeout": `${TIMEOUT_MS}m`,
     authorization: `Bearer ${service.key}`,
   });
-  const trailers = once(stream, "trailers");
+  const response = once(stream, "response");
   stream.resume().end(frame());
-  expect((await trailers)[0]).toMatchObject({ "grpc-status": "4" });
+  expect((await response)[0]).toMatchObject({ "grpc-status": "4" });
   session.close();
 });
 
@@ -95,4 +95,17 @@ test("REST: x-server-timeout", async () => {
   const headers = { "x-server-timeout": String(TIMEOUT_MS / 1_000) };
   const answer = await service.api.call("PATCH", `/webhooks/${webhook.id}`, { name: "late" }, headers);
   expect(answer).toMatchObject({ status: 504, body: { error: { code: "DEADLINE_EXCEEDED" } } });
+});
+
+test("a deadline that is no time is refused", async () => {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${service.key}` };
+  const call = (timeout: string) =>
+    fetch(`${service.url}${PATH}`, {
+      method: "POST",
+      headers: { ...headers, "connect-timeout-ms": timeout },
+      body: "{}",
+    });
+  for (const timeout of ["soon", "-1", String(10 * 60_000 + 1)]) {
+    expect(await readAnswer(await call(timeout))).toMatchObject({ status: 400, body: { code: "invalid_argument" } });
+  }
 });

@@ -1,0 +1,122 @@
+/**
+ * What a service knows of the call that it answers. A context costs little for a call that asks it for little: headers,
+ * URL and signal come into being when they are first read.
+ */
+import type { IncomingHttpHeaders } from "node:http";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ContextValues, type HandlerContext } from "@connectrpc/connect";
+import { RequestHeaders } from "./request-headers.ts";
+
+export interface CallInit {
+  readonly method: DescMethod;
+  readonly protocolName: string;
+  readonly requestMethod: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly url: () => string;
+  /** The deadline, milliseconds from now. */
+  readonly timeoutMs: number | undefined;
+  readonly values: ContextValues;
+}
+
+/** What the signal of a call gives as reason once its answer is out. */
+const FINISHED = new ConnectError("the call has ended", Code.Canceled);
+
+export class CallContext implements HandlerContext {
+  readonly method: DescMethod;
+  readonly service: DescService;
+  readonly protocolName: string;
+  readonly requestMethod: string;
+  readonly requestHeader: Headers;
+  readonly values: ContextValues;
+  /** Milliseconds until the deadline, if there is one. */
+  readonly timeoutMs: () => number | undefined;
+  readonly #makeUrl: () => string;
+  #timer: NodeJS.Timeout | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+  #controller: AbortController | undefined;
+  #aborted: { readonly reason: unknown } | undefined;
+  #onAbort: ((reason: unknown) => void) | undefined;
+
+  constructor(init: CallInit) {
+    const { method, timeoutMs } = init;
+    this.method = method;
+    this.service = method.parent;
+    this.protocolName = init.protocolName;
+    this.requestMethod = init.requestMethod;
+    this.requestHeader = new RequestHeaders(init.headers);
+    this.values = init.values;
+    this.#makeUrl = init.url;
+    const endMs = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
+    this.timeoutMs = () => (endMs === undefined ? undefined : endMs - Date.now());
+    if (timeoutMs !== undefined) this.#abortAfter(timeoutMs);
+  }
+
+  get url(): string {
+    return this.#makeUrl();
+  }
+
+  get responseHeader(): Headers {
+    this.#responseHeader ??= new Headers();
+    return this.#responseHeader;
+  }
+
+  get responseTrailer(): Headers {
+    this.#responseTrailer ??= new Headers();
+    return this.#responseTrailer;
+  }
+
+  /** The response headers, if anybody has asked for them. */
+  get headersSet(): Headers | undefined {
+    return this.#responseHeader;
+  }
+
+  /** The trailers, if anybody has asked for them. */
+  get trailersSet(): Headers | undefined {
+    return this.#responseTrailer;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted) this.#controller.abort(this.#aborted.reason);
+    }
+    return this.#controller.signal;
+  }
+
+  get aborted(): boolean {
+    return this.#aborted !== undefined;
+  }
+
+  /** Settles as `work` does, or rejects as soon as the call is aborted. One wait at a time: the last one counts. */
+  untilAborted<Result>(work: Promise<Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.#aborted) reject(this.#aborted.reason);
+      else this.#onAbort = reject;
+      work.then(resolve, reject);
+    });
+  }
+
+  /** Ends the call before its answer. Only the first reason counts. */
+  abort(reason: unknown): void {
+    clearTimeout(this.#timer);
+    if (this.#aborted) return;
+    this.#aborted = { reason };
+    this.#controller?.abort(reason);
+    this.#onAbort?.(reason);
+  }
+
+  /** The answer is out: what still works on the call may stop. */
+  finish(): void {
+    this.abort(FINISHED);
+  }
+
+  #abortAfter(timeoutMs: number): void {
+    const expire = () => this.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded));
+    if (timeoutMs > 0) this.#timer = setTimeout(expire, timeoutMs);
+    else expire();
+  }
+}
+
+/** The abort of a call whose client no longer waits for it. */
+export const clientGone = (): ConnectError => new ConnectError("the client went away", Code.Canceled);
