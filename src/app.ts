@@ -167,6 +167,8 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     handover: worker,
     clock,
     staleRetriesMax: LIMITS.receiveStaleRetriesMax,
+    perClientMax: LIMITS.receivesPerClientMax,
+    perWebhookMax: LIMITS.receivesPerWebhookMax,
   });
   const apiKeys = new ApiKeys({ orm, pool, clock, production: config.production });
   const wake = () => worker.wake();

@@ -42,6 +42,9 @@ export const LIMITS = Object.freeze({
   /** Bytes of request bodies in memory, of all requests that have not been answered; share that one client may have. */
   bodyBytesInMemoryMax: 256 * 1024 * 1024,
   bodyClientShare: 0.5,
+  /** Receives under way for one client address; verified events of one webhook that wait for their commit. */
+  receivesPerClientMax: 1_024,
+  receivesPerWebhookMax: 2_048,
   /** How often a receive whose webhook changed under it is verified anew before 503. */
   receiveStaleRetriesMax: 5,
   /** How often a batch is tried again after a deadlock or a serialization failure. */

@@ -9,8 +9,8 @@ import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { type EventIdentity, identify } from "../signature/event-identity.ts";
-import type { InboundRequest } from "../signature/request.ts";
-import { verify } from "../signature/verify.ts";
+import type { HeaderLookup, InboundRequest } from "../signature/request.ts";
+import { refuseHead, verify } from "../signature/verify.ts";
 import type { HeaderList } from "../store/entities/event.ts";
 
 import type { ReceiveRow } from "../store/sql/receive.ts";
@@ -20,6 +20,7 @@ import type { Handover } from "./handover.ts";
 import { isUuid, newId } from "./ids.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { redactHeaders } from "./redact-headers.ts";
+import { UnderWay } from "./under-way.ts";
 import type { WebhookLoader } from "./webhook-loader.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
 
@@ -48,18 +49,51 @@ export interface ReceiverOptions {
   readonly clock: Clock;
   /** How often a request whose webhook changed under it is judged anew. */
   readonly staleRetriesMax: number;
+  /** Receives under way at once for one client, whether they prove genuine or not. */
+  readonly perClientMax: number;
+  /** Verified events of one webhook that wait for their commit. */
+  readonly perWebhookMax: number;
 }
 
 export class Receiver {
   readonly #options: ReceiverOptions;
+  readonly #clients: UnderWay;
+  /** Only what was verified counts: forgeries must not shut a webhook to its provider. */
+  readonly #webhooks: UnderWay;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
+    this.#clients = new UnderWay(options.perClientMax);
+    this.#webhooks = new UnderWay(options.perWebhookMax);
+  }
+
+  /** Counts a receive of this client until the function that it returns is called. Throws TOO_MANY_REQUESTS. */
+  enter(client: string): () => void {
+    const leave = this.#clients.enter(client);
+    if (!leave) throw new AppError("TOO_MANY_REQUESTS", "too many receives at once from one address");
+    return leave;
+  }
+
+  /**
+   * Refuses what the head alone refuses, so that its body need not be read: with the error that `receive` would give,
+   * and like there only on a fresh read. Undefined if it is admitted at once.
+   */
+  admit(webhookId: string, header: HeaderLookup): Promise<void> | undefined {
+    const id = webhookId.toLowerCase();
+    const known = this.#options.loader.peek(id);
+    return known && !refusalOfHead(known, header) ? undefined : this.#admitFresh(id, header);
+  }
+
+  async #admitFresh(id: string, header: HeaderLookup): Promise<void> {
+    const webhook = isUuid(id) ? await this.#options.loader.refresh(id) : undefined;
+    const refusal = webhook ? refusalOfHead(webhook, header) : noSuchWebhook();
+    if (refusal) throw refusal;
   }
 
   /**
    * Resolves once the event is committed. NOT_FOUND for an unknown webhook, FORBIDDEN for a disabled one,
-   * UNAUTHORIZED with the reason for a bad signature, SERVICE_UNAVAILABLE when the store is down or the server full.
+   * UNAUTHORIZED with the reason for a bad signature, TOO_MANY_REQUESTS when the webhook or its organization has too
+   * many events under way, SERVICE_UNAVAILABLE when the store is down or the server full.
    */
   async receive(inbound: Inbound): Promise<Receipt> {
     const { loader, staleRetriesMax } = this.#options;
@@ -73,7 +107,9 @@ export class Receiver {
       if (judged instanceof AppError) {
         if (fresh) throw judged;
       } else {
-        const receipt = await this.#record(webhook, inbound, judged);
+        const leave = this.#webhooks.enter(id);
+        if (!leave) throw new AppError("TOO_MANY_REQUESTS", "too many events of this webhook at once");
+        const receipt = await this.#record(webhook, inbound, judged).finally(leave);
         if (receipt) return receipt;
       }
       webhook = await loader.refresh(id);
@@ -84,7 +120,8 @@ export class Receiver {
 
   /** Why the request is refused, or the scheme that verified it and what the event is called. */
   #judge(webhook: ReceivingWebhook, { request }: Inbound): AppError | (EventIdentity & { scheme: string }) {
-    if (webhook.record.status === "disabled") return new AppError("FORBIDDEN", "this webhook is disabled");
+    const disabled = refusalOfStatus(webhook);
+    if (disabled) return disabled;
     const now = this.#options.clock.now();
     const verdict = verify(webhook.source, webhook.keys(now), request, now);
     if (!verdict.valid) return new AppError("UNAUTHORIZED", verdict.reason);
@@ -159,6 +196,16 @@ export class Receiver {
     });
   }
 }
+
+function refusalOfHead(webhook: ReceivingWebhook, header: HeaderLookup): AppError | undefined {
+  const disabled = refusalOfStatus(webhook);
+  if (disabled) return disabled;
+  const reason = refuseHead(webhook.source, header);
+  return reason === undefined ? undefined : new AppError("UNAUTHORIZED", reason);
+}
+
+const refusalOfStatus = ({ record }: ReceivingWebhook): AppError | undefined =>
+  record.status === "disabled" ? new AppError("FORBIDDEN", "this webhook is disabled") : undefined;
 
 /** The keys by which repeats of this event are found (DESIGN §5, Duplicates). */
 function repeatKeys(

@@ -37,9 +37,14 @@ export class WebhookLoader<Value> {
     this.#batchMax = options.batchMax;
   }
 
+  /** The webhook as last read, if it is in memory. */
+  peek(id: string): Value | undefined {
+    return this.#cache.get(id);
+  }
+
   /** The webhook as last read; reads it if it is not in memory. Undefined if there is none (never remembered). */
   async get(id: string): Promise<Value | undefined> {
-    return this.#cache.get(id) ?? (await this.refresh(id));
+    return this.peek(id) ?? (await this.refresh(id));
   }
 
   /** The webhook as it is now. Rejects with SERVICE_UNAVAILABLE if the store cannot be read. */

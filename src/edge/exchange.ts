@@ -9,6 +9,7 @@ export {
   askForBody,
   declaredBodyBytes,
   type Exchange,
+  expectsToBeAsked,
   type HttpRequest,
   type HttpResponse,
 } from "../transcode/http-exchange.ts";

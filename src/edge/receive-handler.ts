@@ -1,6 +1,6 @@
 /**
- * The raw receive path: a plain handler in front of everything else. Cheap refusals come before a body is read; the
- * body is read under a cap of its own and a budget shared by all receives.
+ * The raw receive path: a plain handler in front of everything else. What can be refused from the head is refused
+ * before the body is read; the body is read under a cap of its own and the budget of all requests.
  */
 
 import { isUuid } from "../core/ids.ts";
@@ -8,31 +8,49 @@ import type { HeaderList, Receiver } from "../core/receive.ts";
 import { noSuchWebhook, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
-import { readRawBody } from "../transcode/body-reader.ts";
-import type { BodyHold } from "./body-budget.ts";
-import { type Exchange, encodeError, type HttpRequest, sendError, sendJson, sendMethodNotAllowed } from "./exchange.ts";
+import { type BodyMeter, readRawBody, tooLarge } from "../transcode/body-reader.ts";
+import type { BodyBudget } from "./body-budget.ts";
+import {
+  declaredBodyBytes,
+  type Exchange,
+  encodeError,
+  expectsToBeAsked,
+  type HttpRequest,
+  sendError,
+  sendJson,
+  sendMethodNotAllowed,
+} from "./exchange.ts";
+
+/** A body that Node reads from the socket together with its head, give or take. */
+const SMALL_BYTES_MAX = 65_536;
 
 export interface ReceiveHandlerOptions {
   readonly receiver: Receiver;
   readonly logger: Logger;
   /** Cap of one body, bytes. */
   readonly bodyBytesMax: number;
-  /** Opens the account of one request's body. */
-  readonly holdBody: (request: HttpRequest) => BodyHold;
+  /** The client as the caps count it. */
+  readonly clientOf: (request: HttpRequest) => string;
+  readonly budget: BodyBudget;
 }
 
 export function createReceiveHandler(options: ReceiveHandlerOptions) {
-  const { receiver, logger, bodyBytesMax, holdBody } = options;
+  const { receiver, logger, bodyBytesMax, clientOf, budget } = options;
 
   async function receive(exchange: Exchange, webhookId: string): Promise<void> {
     const { request } = exchange;
-    const hold = holdBody(request);
+    const client = clientOf(request);
+    const hold = budget.open(client);
+    let leave = () => {};
     try {
       if (!isUuid(webhookId)) throw noSuchWebhook();
-      const body = await readRawBody(exchange, { bytesMax: bodyBytesMax, meter: hold });
+      if ((declaredBodyBytes(request) ?? 0) > bodyBytesMax) throw tooLarge(bodyBytesMax);
+      leave = receiver.enter(client);
+      const header = headerLookup(request);
+      const body = await readAdmitted(exchange, receiver.admit(webhookId, header), hold);
       const receipt = await receiver.receive({
         webhookId,
-        request: { header: headerLookup(request), body, method: "POST", url: undefined },
+        request: { header, body, method: "POST", url: undefined },
         headers: headerList(request.rawHeaders),
         contentType: request.headers["content-type"] ?? null,
         synthetic: false,
@@ -41,8 +59,31 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
     } catch (error) {
       answerError(exchange, error);
     } finally {
+      leave();
       hold.release();
     }
+  }
+
+  /**
+   * The body of a request that is admitted. While that is found out, a small one is read: it is on its way already,
+   * and a sender that then closes its side would take it along.
+   */
+  async function readAdmitted(
+    exchange: Exchange,
+    admission: Promise<void> | undefined,
+    meter: BodyMeter,
+  ): Promise<Buffer> {
+    const bounds = { bytesMax: bodyBytesMax, meter };
+    if (admission && !isSmallAndComing(exchange.request)) await admission;
+    else if (admission) {
+      const refused = new AbortController();
+      const admitted = admission.catch((error: unknown) => refused.abort(error));
+      const body = await readRawBody(exchange, { ...bounds, signal: refused.signal });
+      await admitted;
+      refused.signal.throwIfAborted();
+      return body;
+    }
+    return await readRawBody(exchange, bounds);
   }
 
   function answerError(exchange: Exchange, error: unknown): void {
@@ -56,6 +97,10 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
     if (exchange.request.method !== "POST") sendMethodNotAllowed(exchange, "POST");
     else void receive(exchange, path.slice(RECEIVE_PATH.length));
   };
+}
+
+function isSmallAndComing(request: HttpRequest): boolean {
+  return (declaredBodyBytes(request) ?? Number.POSITIVE_INFINITY) <= SMALL_BYTES_MAX && !expectsToBeAsked(request);
 }
 
 /** Names and values as they came; HTTP/2's pseudo-headers are no headers of the event. */

@@ -1,6 +1,6 @@
 /** The origin under which a caller reached us, for the URLs that we hand out. */
 import type { BlockList } from "node:net";
-import { isIP } from "node:net";
+import { isTrusted } from "./client-address.ts";
 import type { RequestHead } from "./exchange.ts";
 
 const HOST = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
@@ -31,9 +31,3 @@ function lastOf(value: string | string[] | undefined): string | undefined {
 
 /** The sockets of HTTP/2 sessions have the property whether they are secure or not. */
 const isSecure = ({ socket }: RequestHead) => socket.encrypted === true;
-
-function isTrusted(address: string | undefined, proxies: BlockList): boolean {
-  const plain = address?.replace(/^::ffff:(?=\d+\.)/, "") ?? "";
-  const family = isIP(plain);
-  return family !== 0 && proxies.check(plain, family === 6 ? "ipv6" : "ipv4");
-}

@@ -9,12 +9,13 @@ import type { Receiver } from "../core/receive.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { createGrpcUnary, type StreamHandler } from "../grpc/unary.ts";
 import type { Logger } from "../observe/logger.ts";
-import { originKey, remoteAddressKey, stoppingKey } from "../rpc/context.ts";
+import { clientKey, originKey, stoppingKey } from "../rpc/context.ts";
 import { restError, toConnectError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { splitTarget } from "../transcode/http-exchange.ts";
 import { createTranscoder } from "../transcode/transcoder.ts";
 import type { BodyBudget } from "./body-budget.ts";
+import { clientOf as clientAddress } from "./client-address.ts";
 import { createConnectAdapter } from "./connect-adapter.ts";
 import { readJson } from "./decode-errors.ts";
 import {
@@ -68,17 +69,19 @@ export function createRouter(options: RouterOptions): Router {
     trustedProxies: options.trustedProxies,
     fallback: options.fallbackOrigin,
   };
+  const clientOf = (request: RequestHead) => clientAddress(request, options.trustedProxies);
+  const holdBody = (request: RequestHead) => options.budget.open(clientOf(request));
   const contextValues = (request: RequestHead) =>
     createContextValues()
       .set(originKey, requestOrigin(request, origin))
       .set(stoppingKey, options.stopping)
-      .set(remoteAddressKey, request.socket.remoteAddress);
-  const holdBody = (request: HttpRequest) => options.budget.open(request.socket.remoteAddress ?? "");
+      .set(clientKey, clientOf(request));
   const receive = createReceiveHandler({
     receiver: options.receiver,
     logger,
     bodyBytesMax: options.payloadBytesMax,
-    holdBody,
+    clientOf,
+    budget: options.budget,
   });
   const transcoder = createTranscoder({
     // The raw handler is the only way in over REST: it alone reads bodies under the shared budget.
@@ -103,7 +106,7 @@ export function createRouter(options: RouterOptions): Router {
     compressBytesMin: options.compressBytesMin,
     timeoutMsMax: options.timeoutMsMax,
     contextValues: (session, headers) => contextValues(headOf(session, headers)),
-    openBody: (session, onLate) => openBody(options, session.socket.remoteAddress, onLate),
+    openBody: (session, headers, onLate) => openBody(options, clientOf(headOf(session, headers)), onLate),
     toConnectError,
     onFailure: (err, path) => logger.error({ err, path }, "an RPC has no answer"),
   });
@@ -168,8 +171,8 @@ function headOf({ socket, encrypted }: Http2Session, headers: IncomingHttpHeader
 }
 
 /** A body under the shared budget and the watchdog's eyes. */
-function openBody({ budget, watchdog }: RouterOptions, address: string | undefined, onLate: (error: unknown) => void) {
-  const hold = budget.open(address ?? "");
+function openBody({ budget, watchdog }: RouterOptions, client: string, onLate: (error: unknown) => void) {
+  const hold = budget.open(client);
   const watch = watchdog.watchBody(onLate);
   return {
     take: (bytes: number) => {

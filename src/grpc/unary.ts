@@ -41,7 +41,11 @@ export interface GrpcUnaryOptions {
   /** Values that the call starts with. */
   readonly contextValues: (session: Http2Session, headers: IncomingHttpHeaders) => ContextValues;
   /** Opens the account of a body that is about to be read. `onLate` takes an error if it comes too slowly. */
-  readonly openBody: (session: Http2Session, onLate: (error: unknown) => void) => BodyAccount;
+  readonly openBody: (
+    session: Http2Session,
+    headers: IncomingHttpHeaders,
+    onLate: (error: unknown) => void,
+  ) => BodyAccount;
   /** What clients may see of an error. */
   readonly toConnectError: (error: unknown) => ConnectError;
   /** Hears of faults of ours that no interceptor has seen. */
@@ -96,7 +100,7 @@ async function answer(options: GrpcUnaryOptions, call: Call): Promise<void> {
     stream.once("close", () => abort(clientGone()));
     const { request, response } = encodingsOf(options, headers);
     await context.untilAborted(options.requestGate(context));
-    body = options.openBody(session, abort);
+    body = options.openBody(session, headers, abort);
     const data = await context.untilAborted(readMessage(stream, request, options.messageBytesMax, body));
     const output = await invoke(options, call, context, data);
     const envelope = await compress(output, response, options.compressBytesMin);

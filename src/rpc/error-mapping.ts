@@ -91,11 +91,15 @@ export interface RestError {
   readonly body: { error: { code: RestCode; message: string; details: readonly FieldViolation[] } };
 }
 
-/** The REST form of a code, a message and what was wrong with which field. 503 asks to come back in a second. */
+/** Refusals that are over in a moment, and when to come back. */
+const COME_BACK: ReadonlySet<RestCode> = new Set(["TOO_MANY_REQUESTS", "SERVICE_UNAVAILABLE"]);
+const RETRY_AFTER_SECONDS = "1";
+
+/** The REST form of a code, a message and what was wrong with which field. */
 export function restError(code: RestCode, message: string, details: readonly FieldViolation[] = []): RestError {
   return {
     status: HTTP_STATUS[code],
-    headers: code === "SERVICE_UNAVAILABLE" ? { "retry-after": "1" } : {},
+    headers: COME_BACK.has(code) ? { "retry-after": RETRY_AFTER_SECONDS } : {},
     body: { error: { code, message, details: details.map(({ field, rule, message }) => ({ field, rule, message })) } },
   };
 }

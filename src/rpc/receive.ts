@@ -3,6 +3,7 @@ import type { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_servic
 import type { Receiver } from "../core/receive.ts";
 import { AppError } from "../errors.ts";
 import type { HeaderList } from "../store/entities/event.ts";
+import { clientKey } from "./context.ts";
 
 /** Headers that belong to the call, not to the event that it carries. */
 const CALL_HEADERS = /^(content-type|content-length|te|grpc-.*|connect-.*|accept-encoding|user-agent|host|:.*)$/;
@@ -11,7 +12,8 @@ const CALL_HEADERS = /^(content-type|content-length|te|grpc-.*|connect-.*|accept
 export function receiveService(receiver: Receiver, bodyBytesMax: number): ServiceImpl<typeof ReceiveService> {
   return {
     async receive({ webhookId, body }, context) {
-      const data = Buffer.from(body?.data ?? new Uint8Array());
+      const { buffer, byteOffset, byteLength } = body?.data ?? new Uint8Array();
+      const data = Buffer.from(buffer, byteOffset, byteLength);
       if (data.length > bodyBytesMax) {
         throw new AppError("PAYLOAD_TOO_LARGE", `the body is larger than ${bodyBytesMax} bytes`);
       }
@@ -19,8 +21,13 @@ export function receiveService(receiver: Receiver, bodyBytesMax: number): Servic
       const headers = metadataOf(context, contentType);
       const lookup = new Map(headers);
       const request = { header: (name: string) => lookup.get(name), body: data, method: "POST", url: undefined };
-      const receipt = await receiver.receive({ webhookId, request, headers, contentType, synthetic: false });
-      return { received: true, ...receipt };
+      const leave = receiver.enter(context.values.get(clientKey));
+      try {
+        const receipt = await receiver.receive({ webhookId, request, headers, contentType, synthetic: false });
+        return { received: true, ...receipt };
+      } finally {
+        leave();
+      }
     },
   };
 }

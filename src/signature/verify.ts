@@ -6,12 +6,14 @@
 import { createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
 import type { CompiledScheme, CompiledSource } from "./compile.ts";
 import { describeMissing, describeUnusableSecrets } from "./explain.ts";
-import type { InboundRequest } from "./request.ts";
+import type { HeaderLookup, InboundRequest } from "./request.ts";
 import { hasSignature, readSignatures } from "./signature-list.ts";
 import type { PreparedSecrets } from "./source.ts";
 import { fillTemplate } from "./template.ts";
 import { checkTimestamp, timestampText } from "./timestamp.ts";
 import { isRefusal, type Refusal, refusal, type Verdict } from "./verdict.ts";
+
+const NO_BODY = Buffer.alloc(0);
 
 /**
  * Judges a request. `nowMs` is milliseconds since the Unix epoch. Never throws for anything in the request;
@@ -31,6 +33,16 @@ export function verify(
   return typeof outcome === "number"
     ? { valid: true, scheme: scheme.name, secretIndex: outcome }
     : refused(scheme.name, outcome);
+}
+
+/**
+ * Why the headers alone refuse a request, in the words of its full verification; undefined if the body must be seen.
+ * A source whose signature stands in the body is never refused here.
+ */
+export function refuseHead(source: CompiledSource, header: HeaderLookup): string | undefined {
+  if (source.schemes.some((scheme) => scheme.signature.places.some((place) => place.from === "body"))) return undefined;
+  const scheme = chooseScheme(source, { header, body: NO_BODY, method: "POST", url: undefined });
+  return isRefusal(scheme) ? scheme.reason : undefined;
 }
 
 /** The scheme whose signature the request bears: exactly one of the source's forms. */

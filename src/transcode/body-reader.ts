@@ -141,7 +141,7 @@ export function expandGzip(bytes: Uint8Array, { bytesMax, meter }: BodyBounds): 
   });
 }
 
-function tooLarge(bytesMax: number): TranscodeError {
+export function tooLarge(bytesMax: number): TranscodeError {
   return new TranscodeError("PAYLOAD_TOO_LARGE", `the body is larger than ${bytesMax} bytes`);
 }
 

@@ -8,27 +8,20 @@ import {
   type Http2Server,
 } from "node:http2";
 import { type AddressInfo, connect, type Socket } from "node:net";
-import type { Pool } from "pg";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { EventRecorder } from "../../src/core/event-recorder.ts";
-import { Receiver } from "../../src/core/receive.ts";
-import type { ReceivingWebhook } from "../../src/core/receiving-webhook.ts";
-import { WebhookLoader } from "../../src/core/webhook-loader.ts";
+import { afterAll, beforeAll, describe, expect, type Mock, test, vi } from "vitest";
+import type { Receiver } from "../../src/core/receive.ts";
+import { noSuchWebhook } from "../../src/core/webhook-settings.ts";
 import { BodyBudget } from "../../src/edge/body-budget.ts";
 import type { Exchange, HttpRequest, RequestHandler } from "../../src/edge/exchange.ts";
 import { createReceiveHandler } from "../../src/edge/receive-handler.ts";
 import { createLogger } from "../../src/observe/logger.ts";
-import { ManualClock } from "../support/manual-clock.ts";
-import { createPool } from "../support/pool.ts";
-import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const BODY_MAX = 60_000;
 const BUDGET = 100_000;
-/** No webhook has it: a body that was read whole is answered 404. */
+/** A body that was read whole is answered 404. */
 const PATH = "/api/v1/webhooks/receive/0198f3a1-0000-7000-8000-000000000000";
 
-let database: TestDatabase;
-let pool: Pool;
+let receiver: Pick<Receiver, "enter" | "admit"> & { receive: Mock };
 let budget: BodyBudget;
 let server: Server;
 let http2: Http2Server;
@@ -36,26 +29,16 @@ let url: string;
 let onRequest: (request: HttpRequest) => void = () => {};
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = createPool(database);
-  const limits = { batchRowsMax: 1, batchBytesMax: 1, inFlightMax: 1, queueRowsMax: 1, queueBytesMax: 1 };
-  const receiver = new Receiver({
-    loader: new WebhookLoader<ReceivingWebhook>({
-      pool,
-      prepare: (record) => {
-        throw new Error(`there is no webhook ${record.id}`);
-      },
-      entriesMax: 1,
-      batchMax: 100,
-    }),
-    recorder: new EventRecorder({ pool, limits, dedupeWindowSeconds: 1, leaseMs: 1, batchRetriesMax: 0 }),
-    handover: { reserve: () => null, take: () => {}, cancel: () => {}, wake: () => {} },
-    clock: new ManualClock(),
-    staleRetriesMax: 0,
-  });
+  receiver = { enter: () => () => {}, admit: () => undefined, receive: vi.fn().mockRejectedValue(noSuchWebhook()) };
   const logger = createLogger("silent");
   budget = new BodyBudget({ bodyBytesInMemoryMax: BUDGET, bodyClientShare: 1 });
-  const handle = createReceiveHandler({ receiver, logger, bodyBytesMax: BODY_MAX, holdBody: () => budget.open("a") });
+  const handle = createReceiveHandler({
+    receiver: receiver as unknown as Receiver,
+    logger,
+    bodyBytesMax: BODY_MAX,
+    clientOf: () => "a",
+    budget,
+  });
   const listener: RequestHandler = (request, response) => {
     request.on("error", () => {});
     handle({ request, response } as Exchange, request.url ?? "");
@@ -69,8 +52,6 @@ beforeAll(async () => {
 afterAll(async () => {
   server?.closeAllConnections();
   for (const one of [server, http2]) await new Promise((resolve) => one.close(resolve));
-  await pool?.end();
-  await database?.drop();
 });
 
 const sendWhole = async (bytes: number) => await fetch(url, { method: "POST", body: new Uint8Array(bytes) });
@@ -134,7 +115,7 @@ describe("an HTTP/2 stream that ends in the middle of a body is no request, and 
   ];
 
   test.each(ends)("%s", async (_name, end) => {
-    const query = vi.spyOn(pool, "query");
+    receiver.receive.mockClear();
     for (let n = 0; n < 5; n++) {
       const session = connectHttp2(`http://127.0.0.1:${(http2.address() as AddressInfo).port}`);
       session.on("error", () => {});
@@ -147,8 +128,7 @@ describe("an HTTP/2 stream that ends in the middle of a body is no request, and 
       await closed;
       session.destroy();
     }
-    expect(query).not.toHaveBeenCalled();
-    query.mockRestore();
+    expect(receiver.receive).not.toHaveBeenCalled();
     expect((await sendWhole(BODY_MAX)).status).toBe(404);
   });
 });
