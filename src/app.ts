@@ -151,11 +151,11 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   const recorder = new EventRecorder({
     pool,
     limits: {
-      batchRowsMax: LIMITS.receiveBatchRowsMax,
-      batchBytesMax: LIMITS.receiveBatchBytesMax,
-      inFlightMax: LIMITS.receiveBatchesInFlightMax,
-      queueRowsMax: LIMITS.receiveQueueRowsMax,
-      queueBytesMax: LIMITS.receiveQueueBytesMax,
+      batchRowsMax: limits.receiveBatchRowsMax,
+      batchBytesMax: limits.receiveBatchBytesMax,
+      inFlightMax: limits.receiveBatchesInFlightMax,
+      queueRowsMax: limits.receiveQueueRowsMax,
+      queueBytesMax: limits.receiveQueueBytesMax,
     },
     dedupeWindowSeconds: config.dedupeWindowSeconds,
     leaseMs: config.deliveryLeaseMs,
@@ -167,8 +167,8 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     handover: worker,
     clock,
     staleRetriesMax: LIMITS.receiveStaleRetriesMax,
-    perClientMax: LIMITS.receivesPerClientMax,
-    perWebhookMax: LIMITS.receivesPerWebhookMax,
+    perClientMax: limits.receivesPerClientMax,
+    perWebhookMax: limits.receivesPerWebhookMax,
   });
   const apiKeys = new ApiKeys({ orm, pool, clock, production: config.production });
   const wake = () => worker.wake();
@@ -206,7 +206,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     fallbackOrigin: origin,
     payloadBytesMax: config.maxPayloadBytes,
     apiBodyBytesMax: Math.max(LIMITS.apiBodyBytesMax, 2 * config.maxPayloadBytes),
-    budget: new BodyBudget(LIMITS),
+    budget: new BodyBudget(limits),
     jsonDepthMax: LIMITS.jsonDepthMax,
     compressBytesMin: LIMITS.compressBytesMin,
     timeoutMsMax: LIMITS.timeoutMsMax,

@@ -3,6 +3,8 @@
  * of it for one client. Bytes count as they come, not as they are declared, so that a promise alone takes no room.
  */
 import { AppError } from "../errors.ts";
+import type { BodyMeter } from "../transcode/body-reader.ts";
+import type { BodyWatch, Watchdog } from "./watchdog.ts";
 
 export interface BodyBudgetLimits {
   /** Bodies, compressed and expanded, of all requests that have not been answered, bytes. */
@@ -71,4 +73,23 @@ export class BodyBudget {
     else this.#clients.delete(client);
     this.#bytes -= bytes;
   }
+}
+
+/** The meter of one request's body: its bytes under the budget, its time under the watchdog. */
+export function createMeter(hold: BodyHold, watchdog: Watchdog): BodyMeter & BodyHold {
+  let watch: BodyWatch | undefined;
+  return {
+    begin: (onLate) => {
+      watch = watchdog.watchBody(onLate);
+    },
+    take: (bytes) => {
+      watch?.read(bytes);
+      hold.take(bytes);
+    },
+    complete: () => watch?.done(),
+    release: () => {
+      watch?.done();
+      hold.release();
+    },
+  };
 }

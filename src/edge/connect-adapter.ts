@@ -12,7 +12,8 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { withoutNeedlessEscapes } from "../grpc/message.ts";
 import type { Logger } from "../observe/logger.ts";
 import { createDeadlineInterceptor } from "../rpc/deadline.ts";
-import { breakOff } from "../transcode/answer.ts";
+import { breakOff, releaseBody } from "../transcode/answer.ts";
+import type { BodyMeter } from "../transcode/body-reader.ts";
 import type { BodyHold } from "./body-budget.ts";
 import { withDecodeErrors } from "./decode-errors.ts";
 import type { Exchange, HttpRequest } from "./exchange.ts";
@@ -25,7 +26,7 @@ export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "accep
   /** Bound of a message, compressed or not, bytes. */
   readonly readMaxBytes: number;
   /** Opens the account of one request's body. */
-  readonly holdBody: (request: HttpRequest) => BodyHold;
+  readonly meterBody: (request: HttpRequest) => BodyMeter & BodyHold;
   readonly logger: Logger;
   /** Bound of arrays and objects inside each other in a JSON message. */
   readonly jsonDepthMax: number;
@@ -33,7 +34,7 @@ export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "accep
 
 /** Answers any request: with the RPC at its path, or that there is none. Throws where its Host makes no URL. */
 export function createConnectAdapter(options: ConnectAdapterOptions): (exchange: Exchange, path: string) => void {
-  const { routes, contextValues, holdBody, logger, jsonDepthMax, interceptors = [], ...routerOptions } = options;
+  const { routes, contextValues, meterBody, logger, jsonDepthMax, interceptors = [], ...routerOptions } = options;
   const router = createConnectRouter(
     withDecodeErrors(
       {
@@ -55,9 +56,12 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
       return;
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues(request));
-    const hold = holdBody(request);
-    response.once("close", hold.release);
-    withMeter(exchange, universal, hold, options.readMaxBytes, handler)
+    const meter = meterBody(request);
+    response.once("close", meter.release);
+    response.once("finish", () => setImmediate(releaseBody, exchange));
+    const { methodKind } = handler.method;
+    const isStream = methodKind === "client_streaming" || methodKind === "bidi_streaming";
+    withMeter(exchange, universal, { meter, bytesMax: options.readMaxBytes, isStream }, handler)
       .then((answer) => universalResponseToNodeResponse(withSpecifiedMessage(answer), response))
       .catch((error: unknown) => {
         // Aborted: the client is gone.

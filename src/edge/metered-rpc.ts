@@ -12,31 +12,48 @@ import { askForBody, declaredBodyBytes, type Exchange } from "./exchange.ts";
 const meterOfCall = new AsyncLocalStorage<BodyMeter>();
 const COMPRESSION_HEADERS = ["content-encoding", "grpc-encoding", "connect-content-encoding"];
 
-/** Calls `answer` with the request, its body counted. */
+/** Calls `answer` with the request, its body counted. `isStream`: the body is a stream of messages. */
 export function withMeter<Answer>(
   exchange: Exchange,
   request: UniversalServerRequest,
-  meter: BodyMeter,
-  bytesMax: number,
+  { meter, bytesMax, isStream }: { meter: BodyMeter; bytesMax: number; isStream: boolean },
   answer: (request: UniversalServerRequest) => Answer,
 ): Answer {
   const { header } = request;
   // Connect allocates all of a declared length at once. One that is too large is left for it to refuse.
   if ((declaredBodyBytes(exchange.request) ?? 0) <= bytesMax) header.delete("content-length");
-  const metered = { ...request, body: count(exchange, request.body as AsyncIterable<Uint8Array>, meter) };
+  const metered = { ...request, body: count(exchange, request.body as AsyncIterable<Uint8Array>, meter, isStream) };
   const isCompressed = COMPRESSION_HEADERS.some((name) => header.has(name));
   return isCompressed ? meterOfCall.run(meter, () => answer(metered)) : answer(metered);
 }
 
-async function* count(exchange: Exchange, body: AsyncIterable<Uint8Array>, meter: BodyMeter) {
+async function* count(exchange: Exchange, body: AsyncIterable<Uint8Array>, meter: BodyMeter, isStream: boolean) {
+  const late = Promise.withResolvers<never>();
+  late.promise.catch(() => {});
+  const chunks = body[Symbol.asyncIterator]();
   askForBody(exchange);
-  for await (const chunk of body) {
-    take(meter, chunk.length);
-    yield chunk;
+  // A stream of messages may take as long as its client likes.
+  if (!isStream) {
+    meter.begin((error) => {
+      const { response } = exchange;
+      // The client would go on with its body.
+      if ("shouldKeepAlive" in response) response.shouldKeepAlive = false;
+      late.reject(toConnectError(error));
+    });
+  }
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([chunks.next(), late.promise]);
+      if (done) return;
+      take(meter, value.length);
+      yield value;
+    }
+  } finally {
+    meter.complete();
   }
 }
 
-function take(meter: BodyMeter, bytes: number): void {
+function take(meter: Pick<BodyMeter, "take">, bytes: number): void {
   try {
     meter.take(bytes);
   } catch (error) {
@@ -48,7 +65,11 @@ function take(meter: BodyMeter, bytes: number): void {
 export const gzip = {
   name: compressionGzip.name,
   compress: compressionGzip.compress,
-  decompress: async (bytes: Uint8Array, bytesMax: number, meter: BodyMeter): Promise<Uint8Array<ArrayBuffer>> => {
+  decompress: async (
+    bytes: Uint8Array,
+    bytesMax: number,
+    meter: Pick<BodyMeter, "take">,
+  ): Promise<Uint8Array<ArrayBuffer>> => {
     if (bytes.length === 0) return new Uint8Array();
     try {
       return await expandGzip(bytes, { bytesMax, meter });

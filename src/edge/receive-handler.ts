@@ -9,7 +9,7 @@ import { noSuchWebhook, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type BodyMeter, readRawBody, tooLarge } from "../transcode/body-reader.ts";
-import type { BodyBudget } from "./body-budget.ts";
+import type { BodyHold } from "./body-budget.ts";
 import {
   declaredBodyBytes,
   type Exchange,
@@ -31,23 +31,24 @@ export interface ReceiveHandlerOptions {
   readonly bodyBytesMax: number;
   /** The client as the caps count it. */
   readonly clientOf: (request: HttpRequest) => string;
-  readonly budget: BodyBudget;
+  /** Opens the account of one request's body. */
+  readonly meterBody: (request: HttpRequest) => BodyMeter & BodyHold;
 }
 
 export function createReceiveHandler(options: ReceiveHandlerOptions) {
-  const { receiver, logger, bodyBytesMax, clientOf, budget } = options;
+  const { receiver, logger, bodyBytesMax, clientOf, meterBody } = options;
 
   async function receive(exchange: Exchange, webhookId: string): Promise<void> {
     const { request } = exchange;
     const client = clientOf(request);
-    const hold = budget.open(client);
+    const meter = meterBody(request);
     let leave = () => {};
     try {
       if (!isUuid(webhookId)) throw noSuchWebhook();
       if ((declaredBodyBytes(request) ?? 0) > bodyBytesMax) throw tooLarge(bodyBytesMax);
       leave = receiver.enter(client);
       const header = headerLookup(request);
-      const body = await readAdmitted(exchange, receiver.admit(webhookId, header), hold);
+      const body = await readAdmitted(exchange, receiver.admit(webhookId, header), meter);
       const receipt = await receiver.receive({
         webhookId,
         request: { header, body, method: "POST", url: undefined },
@@ -60,7 +61,7 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
       answerError(exchange, error);
     } finally {
       leave();
-      hold.release();
+      meter.release();
     }
   }
 

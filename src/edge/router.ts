@@ -14,7 +14,7 @@ import { restError, toConnectError, toRestError } from "../rpc/error-mapping.ts"
 import type { RpcServer } from "../rpc/server.ts";
 import { splitTarget } from "../transcode/http-exchange.ts";
 import { createTranscoder } from "../transcode/transcoder.ts";
-import type { BodyBudget } from "./body-budget.ts";
+import { type BodyBudget, createMeter } from "./body-budget.ts";
 import { clientOf as clientAddress } from "./client-address.ts";
 import { createConnectAdapter } from "./connect-adapter.ts";
 import { readJson } from "./decode-errors.ts";
@@ -70,7 +70,7 @@ export function createRouter(options: RouterOptions): Router {
     fallback: options.fallbackOrigin,
   };
   const clientOf = (request: RequestHead) => clientAddress(request, options.trustedProxies);
-  const holdBody = (request: RequestHead) => options.budget.open(clientOf(request));
+  const meterBody = (request: RequestHead) => createMeter(options.budget.open(clientOf(request)), options.watchdog);
   const contextValues = (request: RequestHead) =>
     createContextValues()
       .set(originKey, requestOrigin(request, origin))
@@ -81,7 +81,7 @@ export function createRouter(options: RouterOptions): Router {
     logger,
     bodyBytesMax: options.payloadBytesMax,
     clientOf,
-    budget: options.budget,
+    meterBody,
   });
   const transcoder = createTranscoder({
     // The raw handler is the only way in over REST: it alone reads bodies under the shared budget.
@@ -90,7 +90,7 @@ export function createRouter(options: RouterOptions): Router {
     requestGate: rpc.requestGate,
     successStatus: (method) => (method.name.startsWith("Create") ? 201 : 200),
     bodyBytesMax: options.apiBodyBytesMax,
-    holdBody,
+    meterBody,
     jsonDepthMax: options.jsonDepthMax,
     timeoutMsMax: options.timeoutMsMax,
     encodeError,
@@ -106,7 +106,11 @@ export function createRouter(options: RouterOptions): Router {
     compressBytesMin: options.compressBytesMin,
     timeoutMsMax: options.timeoutMsMax,
     contextValues: (session, headers) => contextValues(headOf(session, headers)),
-    openBody: (session, headers, onLate) => openBody(options, clientOf(headOf(session, headers)), onLate),
+    openBody: (session, headers, onLate) => {
+      const meter = meterBody(headOf(session, headers));
+      meter.begin(onLate);
+      return meter;
+    },
     toConnectError,
     onFailure: (err, path) => logger.error({ err, path }, "an RPC has no answer"),
   });
@@ -117,7 +121,7 @@ export function createRouter(options: RouterOptions): Router {
     requestGate: rpc.requestGate,
     readMaxBytes: options.apiBodyBytesMax,
     compressMinBytes: options.compressBytesMin,
-    holdBody,
+    meterBody,
     maxTimeoutMs: options.timeoutMsMax,
     contextValues,
     logger,
@@ -168,23 +172,6 @@ export function createRouter(options: RouterOptions): Router {
 function headOf({ socket, encrypted }: Http2Session, headers: IncomingHttpHeaders): RequestHead {
   const authority = headers[":authority"] as string | undefined;
   return { headers, socket: { remoteAddress: socket.remoteAddress, encrypted }, authority };
-}
-
-/** A body under the shared budget and the watchdog's eyes. */
-function openBody({ budget, watchdog }: RouterOptions, client: string, onLate: (error: unknown) => void) {
-  const hold = budget.open(client);
-  const watch = watchdog.watchBody(onLate);
-  return {
-    take: (bytes: number) => {
-      watch.read(bytes);
-      hold.take(bytes);
-    },
-    complete: watch.done,
-    release: () => {
-      watch.done();
-      hold.release();
-    },
-  };
 }
 
 const pathOf = (request: HttpRequest): string => splitTarget(request.url ?? "/").path;

@@ -76,8 +76,10 @@ export function isGone(response: HttpResponse): boolean {
 
 /** Writes status and headers. Returns whether the connection must close because too much of the body is unread. */
 export function startHead(exchange: Exchange, status: number, headers: AnswerHeaders): boolean {
-  const linger = !isHttp2(exchange.request) && hasLargeRest(exchange);
-  if (linger) {
+  const isHttp1 = !isHttp2(exchange.request);
+  const linger = isHttp1 && hasLargeRest(exchange);
+  // A client that is too slow would go on with its body (RFC 9110 section 15.5.9).
+  if (linger || (isHttp1 && status === 408)) {
     headers.connection = "close";
   }
   const head: { writeHead(status: number, headers: AnswerHeaders): unknown } = exchange.response;

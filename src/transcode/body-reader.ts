@@ -15,10 +15,14 @@ export function requireJson(request: HttpRequest): void {
   }
 }
 
-/** Counts the bytes of one request's body. */
+/** Counts the bytes of one request's body, and how long it takes. */
 export interface BodyMeter {
+  /** The body is waited for from now on. `onLate` is called once, with the error to answer with, if it is too slow. */
+  begin(onLate: (error: unknown) => void): void;
   /** Counts bytes before they are kept. What it throws becomes the answer. */
   take(bytes: number): void;
+  /** Nothing more is awaited from the client. */
+  complete(): void;
 }
 
 export interface BodyBounds {
@@ -76,6 +80,7 @@ function collect(request: HttpRequest, { bytesMax, meter, signal }: BodyBounds):
     const settle = (how: () => void): void => {
       request.off("data", onData).off("end", onEnd).off("error", onLost).off("close", onLost);
       signal?.removeEventListener("abort", onAbort);
+      meter.complete();
       how();
     };
     const refuse = (error: unknown): void => {
@@ -105,6 +110,7 @@ function collect(request: HttpRequest, { bytesMax, meter, signal }: BodyBounds):
       return;
     }
     signal?.addEventListener("abort", onAbort);
+    meter.begin(refuse);
     request.on("data", onData).on("end", onEnd).on("error", onLost).on("close", onLost);
   });
 }
@@ -117,7 +123,10 @@ function joined<Bytes extends ArrayBufferLike>(chunks: readonly Buffer<Bytes>[],
 /**
  * Expands gzip piece by piece, so that every byte is counted before the next ones are made. Rejects like `readBody`.
  */
-export function expandGzip(bytes: Uint8Array, { bytesMax, meter }: BodyBounds): Promise<Buffer<ArrayBuffer>> {
+export function expandGzip(
+  bytes: Uint8Array,
+  { bytesMax, meter }: { readonly bytesMax: number; readonly meter: Pick<BodyMeter, "take"> },
+): Promise<Buffer<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
     const gunzip = createGunzip();
     const chunks: Buffer<ArrayBuffer>[] = [];

@@ -50,8 +50,8 @@ export interface TranscoderOptions {
   readonly successStatus?: (method: DescMethod) => number;
   /** Bound of a request body in bytes, as sent and as decompressed. */
   readonly bodyBytesMax: number;
-  /** Opens the account of one request's body: every byte of it, and of what it expands to, until the answer. None by default. */
-  readonly holdBody?: (request: HttpRequest) => BodyMeter & { release(): void };
+  /** Opens the account of one request's body: how long it takes, and every byte of it and of what it expands to until the answer. None by default. */
+  readonly meterBody?: (request: HttpRequest) => BodyMeter & { release(): void };
   /** Bound of arrays and objects inside each other in a JSON body. */
   readonly jsonDepthMax: number;
   /** Bound of the deadline that `x-server-timeout` can ask for, in milliseconds. */
@@ -69,7 +69,7 @@ export interface Transcoder {
   handle(request: HttpRequest, response: HttpResponse): Promise<void>;
 }
 
-const UNBOUNDED: BodyMeter & { release(): void } = { take: () => {}, release: () => {} };
+const UNBOUNDED: BodyMeter & { release(): void } = { begin() {}, take() {}, complete() {}, release() {} };
 
 /** Compiles the routes. Throws Error, naming RPC and template, where an annotation is wrong. */
 export function createTranscoder(options: TranscoderOptions): Transcoder {
@@ -120,10 +120,10 @@ async function handleRoute(
   const context = createContext(options, exchange.request, endpoint);
   const onClose = (): void => context.abort(clientGone());
   exchange.response.once("close", onClose);
-  const hold = options.holdBody?.(exchange.request) ?? UNBOUNDED;
+  const meter = options.meterBody?.(exchange.request) ?? UNBOUNDED;
   try {
     await options.requestGate?.(context);
-    const body = await readRequestBody(options, exchange, endpoint, context, hold);
+    const body = await readRequestBody(options, exchange, endpoint, context, meter);
     await answerCall({
       exchange,
       endpoint,
@@ -136,7 +136,7 @@ async function handleRoute(
   } catch (error) {
     answerError(options, exchange, error, passedHeaders(context.headersSet));
   } finally {
-    hold.release();
+    meter.release();
     exchange.response.off("close", onClose);
     context.finish();
   }

@@ -9,11 +9,13 @@ import {
 } from "node:http2";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, type Mock, test, vi } from "vitest";
+import { LIMITS } from "../../src/config.ts";
 import type { Receiver } from "../../src/core/receive.ts";
 import { noSuchWebhook } from "../../src/core/webhook-settings.ts";
-import { BodyBudget } from "../../src/edge/body-budget.ts";
+import { BodyBudget, createMeter } from "../../src/edge/body-budget.ts";
 import type { Exchange, HttpRequest, RequestHandler } from "../../src/edge/exchange.ts";
 import { createReceiveHandler } from "../../src/edge/receive-handler.ts";
+import { Watchdog } from "../../src/edge/watchdog.ts";
 import { createLogger } from "../../src/observe/logger.ts";
 
 const BODY_MAX = 60_000;
@@ -23,6 +25,8 @@ const PATH = "/api/v1/webhooks/receive/0198f3a1-0000-7000-8000-000000000000";
 
 let receiver: Pick<Receiver, "enter" | "admit"> & { receive: Mock };
 let budget: BodyBudget;
+/** Never started: nothing here is too slow. */
+const watchdog = new Watchdog(LIMITS);
 let server: Server;
 let http2: Http2Server;
 let url: string;
@@ -37,7 +41,7 @@ beforeAll(async () => {
     logger,
     bodyBytesMax: BODY_MAX,
     clientOf: () => "a",
-    budget,
+    meterBody: () => createMeter(budget.open("a"), watchdog),
   });
   const listener: RequestHandler = (request, response) => {
     request.on("error", () => {});

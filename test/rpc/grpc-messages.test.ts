@@ -67,7 +67,7 @@ describe("any text", () => {
         }),
       contextValues: () => createContextValues(),
       readMaxBytes: 1_000,
-      holdBody: () => ({ take: () => {}, release: () => {} }),
+      meterBody: () => ({ begin() {}, take() {}, complete() {}, release() {} }),
       logger: pino({ level: "silent" }),
       jsonDepthMax: 100,
     });
