@@ -1,9 +1,13 @@
 /** One kind of setting each: text of an environment variable → value, or a ConfigError that names the variable. */
 import { BlockList, isIP } from "node:net";
 
-/** A setting that cannot be used. The message names the variable and what it takes. */
+/** A setting that cannot be used. The message names the variable and what it takes, in one line whatever it quotes. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
+
+  constructor(message: string) {
+    super(message.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (char) => JSON.stringify(char).slice(1, -1)));
+  }
 }
 
 export function parseInteger(

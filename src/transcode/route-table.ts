@@ -46,6 +46,16 @@ interface Node<T> {
   readonly leaves: Map<string, Leaf<T>>;
 }
 
+interface Tree<T> {
+  readonly root: Node<T>;
+  readonly verbs: ReadonlySet<string>;
+  /** Length of the longest verb where every byte of it is escaped. */
+  readonly verbCharsMax: number;
+}
+
+/** Characters of one percent escape. */
+const ESCAPE_CHARS = 3;
+
 /** Builds the table. Throws Error where two routes have the same method, shape and verb. */
 export function createRouteTable<T>(routes: readonly Route<T>[]): RouteTable<T> {
   const root = createNode<T>();
@@ -55,7 +65,8 @@ export function createRouteTable<T>(routes: readonly Route<T>[]): RouteTable<T> 
     verbs.add(route.template.verb);
   }
   verbs.delete("");
-  return { match: (method, path) => match(root, verbs, method, path) };
+  const verbCharsMax = Math.max(0, ...[...verbs].map((verb) => ESCAPE_CHARS * Buffer.byteLength(verb)));
+  return { match: (method, path) => match({ root, verbs, verbCharsMax }, method, path) };
 }
 
 function createNode<T>(): Node<T> {
@@ -92,15 +103,16 @@ function allowedMethods(methods: readonly string[]): string {
   return [...allowed].join(", ");
 }
 
-function match<T>(root: Node<T>, verbs: ReadonlySet<string>, method: string, path: string): RouteMatch<T> {
+function match<T>({ root, verbs, verbCharsMax }: Tree<T>, method: string, path: string): RouteMatch<T> {
   const raw = splitPath(path);
   const segments = path.includes("%") ? raw.map(decodeSegment) : raw;
   if (raw.length > PATH_SEGMENTS_MAX) {
     return { kind: "notFound" };
   }
   const last = raw.at(-1) ?? "";
-  // The colon of a verb is never an encoded one; the first colon leaves the longest verb.
-  for (let colon = last.indexOf(":"); colon !== -1 && verbs.size > 0; colon = last.indexOf(":", colon + 1)) {
+  // The colon of a verb is never an encoded one; the first colon leaves the longest verb that there is.
+  const start = Math.max(0, last.length - 1 - verbCharsMax);
+  for (let colon = last.indexOf(":", start); colon !== -1 && verbs.size > 0; colon = last.indexOf(":", colon + 1)) {
     const verb = decodeSegment(last.slice(colon + 1));
     if (verbs.has(verb)) {
       const stem = last.slice(0, colon);

@@ -233,6 +233,39 @@ test.each([
   expect(log.errors).toEqual([]);
 });
 
+test("any cursor, and any change of one, is a page or refused", async () => {
+  for (let n = 0; n < 2; n++) await service.api.post("/webhooks", { name: "w" });
+  const real = Buffer.from((await service.api.get("/webhooks?limit=1")).body.nextCursor, "base64").toString();
+  const date = fc.constantFrom(
+    "2026-02-30T00:00:00.000Z",
+    "0001-01-01T00:00:00.000Z",
+    "9999-12-31T23:59:59.999Z",
+    "now",
+    null,
+    1,
+  );
+  const id = fc.constantFrom("00000000-0000-0000-0000-000000000000", "x", null, {});
+  const made = fc.oneof(
+    fc.array(fc.oneof(date, id), { maxLength: 3 }).map((parts) => JSON.stringify(parts)),
+    fc
+      .tuple(fc.nat(real.length), fc.nat(3), fc.string({ maxLength: 3 }))
+      .map(([at, left, added]) => real.slice(0, at) + added + real.slice(at + left)),
+    fc.json(),
+  );
+  const text = fc.oneof(
+    made.map((json) => Buffer.from(json).toString("base64url")),
+    fc.string({ maxLength: 300 }),
+  );
+  await fc.assert(
+    fc.asyncProperty(text, fc.constantFrom("/webhooks", "/webhooks/events", "/api-keys"), async (cursor, path) => {
+      const { status, body } = await service.api.get(`${path}?cursor=${encodeURIComponent(cursor.toWellFormed())}`);
+      if (status !== 200) expect([status, body.error.details[0].field]).toEqual([400, "cursor"]);
+    }),
+    runs(200),
+  );
+  expect(log.errors).toEqual([]);
+});
+
 test("after all of it, a well-formed call works over every protocol", async () => {
   const answers: Record<string, Ending["code"]> = {};
   for (const protocol of calls.protocols) {
