@@ -1,5 +1,13 @@
 /** The event allowlist of a webhook: which types of events are wanted. */
 
+/** `*` alone, or at the end after a dot; and nothing that no type of an event holds (event-identity.ts). */
+const PATTERN = /^(?:\*|[^*\p{Cc}]+|[^*\p{Cc}]*\.\*)$/u;
+
+/** The index of the first entry that can match no event; -1 if each can match some, or is blank. */
+export function findUnmatchable(list: readonly string[]): number {
+  return list.findIndex((entry) => entry.trim() !== "" && !PATTERN.test(entry.trim()));
+}
+
 /** Trims, drops empty and repeated entries, keeps the order. */
 export function normalizeAllowlist(list: readonly string[]): readonly string[] {
   return [...new Set(list.map((pattern) => pattern.trim()))].filter((pattern) => pattern !== "");

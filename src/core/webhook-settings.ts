@@ -2,6 +2,7 @@
 import { AppError, invalidField } from "../errors.ts";
 import { findSource } from "../signature/source.ts";
 import type { WebhookStatus } from "../store/entities/webhook.ts";
+import { findUnmatchable, normalizeAllowlist } from "./allowlist.ts";
 
 /** Path of a webhook's receive URL. */
 export const RECEIVE_PATH = "/api/v1/webhooks/receive/";
@@ -66,6 +67,14 @@ export function resolveName(name: string | null): string {
   const text = name?.trim() ?? "";
   if (text === "") throw invalidField("name", "required", "must not be empty");
   return text;
+}
+
+/** An allowlist is normalized; a pattern that could match no event is refused. */
+export function resolveEvents(list: readonly string[]): string[] {
+  const index = findUnmatchable(list);
+  if (index >= 0)
+    throw invalidField(`events[${index}]`, "pattern", 'must be a type, "*", or a prefix followed by ".*"');
+  return [...normalizeAllowlist(list)];
 }
 
 /**

@@ -10,7 +10,6 @@ import { type Orm, organizationScope } from "../store/orm.ts";
 import { type OwedChange, owedStatement } from "../store/sql/hold.ts";
 import { deleteWebhook } from "../store/sql/purge.ts";
 import { transaction } from "../store/transaction.ts";
-import { normalizeAllowlist } from "./allowlist.ts";
 import type { Caller } from "./caller.ts";
 import { newId } from "./ids.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
@@ -24,6 +23,7 @@ import {
 } from "./webhook-secrets.ts";
 import {
   noSuchWebhook,
+  resolveEvents,
   resolveName,
   resolveSource,
   resolveStatus,
@@ -103,7 +103,7 @@ export class Webhooks {
       url: resolveUrl(input.url ?? null, id, checkUrl),
       source,
       description: input.description ?? null,
-      events: [...normalizeAllowlist(input.events ?? [])],
+      events: resolveEvents(input.events ?? []),
       status: resolveStatus("active", input),
       forwardingReason: null,
       forwardingStoppedAt: null,
@@ -204,7 +204,7 @@ export class Webhooks {
     if (patch.name !== undefined) webhook.name = resolveName(patch.name);
     if (patch.url !== undefined) webhook.url = resolveUrl(patch.url, webhook.id, this.#options.checkUrl);
     if (patch.description !== undefined) webhook.description = patch.description;
-    if (patch.events !== undefined) webhook.events = [...normalizeAllowlist(patch.events)];
+    if (patch.events !== undefined) webhook.events = resolveEvents(patch.events);
     webhook.status = resolveStatus(webhook.status, patch);
   }
 }

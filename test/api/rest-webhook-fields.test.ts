@@ -26,6 +26,7 @@ test.each<[string, object, string]>([
   ["a description with NUL", { description: "\0" }, "description text.nul"],
   ["201 events", { events: Array.from({ length: 201 }, (_, n) => `e${n}`) }, "events repeated.max_items"],
   ["an event of 201 characters", { events: ["a", text(201)] }, "events[1] string.max_len"],
+  ["a pattern that matches no event", { events: ["a", "b*"] }, "events[1] pattern"],
   ["an unknown status", { status: "Active" }, "status string.in"],
   ["an empty status", { status: "" }, "status string.in"],
   ["enabled with paused", { status: "paused", enabled: true }, "enabled contradiction"],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { matchesAllowlist, normalizeAllowlist } from "../../src/core/allowlist.ts";
+import { findUnmatchable, matchesAllowlist, normalizeAllowlist } from "../../src/core/allowlist.ts";
 
 test.each<[readonly string[], readonly string[]]>([
   [[], []],
@@ -33,10 +33,19 @@ test.each<[readonly string[], string | null, boolean]>([
   [["issues.*"], "issues.", false],
   [["issues.*"], "issuesx.opened", false],
   [["issues.*"], "issue.opened", false],
-  [["issues*"], "issues.opened", false],
-  [["*.opened"], "issues.opened", false],
   [["a", "b.*"], "b.c", true],
   [["a", "*"], "b", true],
 ])("%j lets %j through: %s", (patterns, type, expected) => {
   expect(matchesAllowlist(patterns, type)).toBe(expected);
+});
+
+test.each(["*", "a", "a.b", "a.*", ".*", "a b", "é", " a.* ", "", "\t"])(
+  "%j can match some event, or is blank",
+  (pattern) => {
+    expect(findUnmatchable([pattern])).toBe(-1);
+  },
+);
+
+test.each(["**", "a*", "*.a", "a.*.b", "*.*", "a.**", "a\nb", "a\u0085.*"])("%j can match none", (pattern) => {
+  expect(findUnmatchable(["a", "", pattern])).toBe(2);
 });
