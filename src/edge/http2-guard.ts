@@ -115,8 +115,10 @@ export class SessionGuard implements Watched {
   #ping(onAnswer: () => void): void {
     this.#pingedMs = performance.now();
     this.#session.ping((error) => {
+      // One that cannot be sent is never answered: nghttp2 has given the session up, and Node has not noticed.
+      if (error) return;
       this.#pingedMs = undefined;
-      if (!error && !this.#session.destroyed) onAnswer();
+      if (!this.#session.destroyed) onAnswer();
     });
   }
 
