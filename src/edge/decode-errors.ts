@@ -86,6 +86,8 @@ async function* eachRead<Item>(messages: AsyncIterable<Item>) {
   try {
     yield* messages;
   } catch (error) {
+    // What is no error of Connect's is the connection's.
+    if (!(error instanceof ConnectError)) throw new ConnectError("the client went away", Code.Canceled);
     blame(error);
     throw error;
   }

@@ -6,11 +6,13 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
+import { open } from "../edge/wire.ts";
 import { binaryAt, varint } from "../fuzz/bad-values.ts";
 import { type Ending, envelope, type RawCalls, rawCalls } from "../fuzz/raw-calls.ts";
 import { wellFormedRequest } from "../fuzz/requests.ts";
 import { runs } from "../fuzz/runs.ts";
 import { type Destination, startDestination } from "../support/destination.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Log, rememberErrors } from "../support/log.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { generatedMethods, rpcName } from "./connect-clients.ts";
@@ -214,6 +216,19 @@ test.each<[name: string, body: Buffer<ArrayBuffer>, status: number]>([
 ])("envelopes: %s", async (_name, body, status) => {
   const web = await post(RPC, "application/grpc-web+json", body);
   expect(web.text || `grpc-status: ${web.headers.get("grpc-status")}`).toContain(`grpc-status: ${status}`);
+  expect(log.errors).toEqual([]);
+});
+
+test("a stream whose client goes away in the middle of its message is nobody's fault", async () => {
+  const path = `/${EventService.typeName}/${getEventBody.name}`;
+  const head = [`POST ${path} HTTP/1.1`, "host: x", `authorization: Bearer ${service.key}`, "content-length: 100"];
+  const socket = await open(service.port);
+  const before = service.app.counts().bodies;
+  socket.write(`${[...head, "content-type: application/grpc-web+proto"].join("\r\n")}\r\n\r\n\0\0`);
+  await eventually("the body is being read", async () => service.app.counts().bodies > before);
+  socket.resetAndDestroy();
+  await eventually("the body is given up", async () => service.app.counts().bodies === before);
+  expect((await service.api.get("/webhooks")).status).toBe(200);
   expect(log.errors).toEqual([]);
 });
 
