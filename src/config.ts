@@ -109,8 +109,8 @@ export const LIMITS = Object.freeze({
   http2PingsPerSecond: 200,
   http2SettingsBurst: 100,
   http2SettingsPerSecond: 10,
-  http2ResetBurst: 1_000,
-  http2ResetsPerSecond: 100,
+  http2ResetBurst: 300,
+  http2ResetsPerSecond: 50,
   /** Answers: how long nothing may be taken, milliseconds, longer by what waits to be taken at this rate, bytes a second. */
   answerStallMs: 20_000,
   answerBytesPerSecondMin: 16 * 1024,

@@ -30,8 +30,6 @@ interface Lane {
   readonly connection: Connection;
   readonly waiting: Request[];
   isBusy: boolean;
-  /** Takes no more requests: too many were waiting. */
-  isFull: boolean;
 }
 
 export class Http1 {
@@ -52,6 +50,7 @@ export class Http1 {
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
+      requireHostHeader: false,
       connectionsCheckingInterval: limits.sweepIntervalMs,
       noDelay: true,
       keepAlive: true,
@@ -74,7 +73,7 @@ export class Http1 {
 
   /** Speaks HTTP/1 on a socket of the connection: the accepted one, or what TLS made of it. */
   speak(socket: Socket, connection: Connection): void {
-    this.#lanes.set(socket, { connection, waiting: [], isBusy: false, isFull: false });
+    this.#lanes.set(socket, { connection, waiting: [], isBusy: false });
     this.#take(socket);
   }
 
@@ -90,13 +89,11 @@ export class Http1 {
 
   #queue(exchange: Request): void {
     const lane = this.#lanes.get(exchange.request.socket);
-    if (!lane || lane.isFull) return;
+    if (!lane) return;
     if (!lane.isBusy) this.#serve(lane, exchange);
-    else if (lane.waiting.push(exchange) >= this.#limits.pipelinedRequestsMax) {
-      lane.isFull = true;
-      exchange.response.shouldKeepAlive = false;
-      exchange.request.socket.pause();
-    }
+    else if (lane.waiting.length < this.#limits.pipelinedRequestsMax) lane.waiting.push(exchange);
+    // Node reads on whatever waits, so that only the end of the connection bounds it.
+    else exchange.request.socket.destroy();
   }
 
   #serve(lane: Lane, { request, response }: Request): void {
@@ -108,8 +105,10 @@ export class Http1 {
     response.once("close", () => {
       this.#answers.delete(response);
       this.#connections.endExchange(lane.connection);
+      // After the answer that ends the connection nothing is served, although it may have been read.
+      if (!socket.writable) return;
       lane.isBusy = false;
-      const next = socket.destroyed ? undefined : lane.waiting.shift();
+      const next = lane.waiting.shift();
       if (next) this.#serve(lane, next);
     });
     if (!this.server.listening) this.#makeLast(response);

@@ -123,6 +123,7 @@ export class SessionGuard implements Watched {
   }
 
   #spend(allowance: Allowance): void {
-    if (!allowance.take()) this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    if (allowance.take() || this.#session.destroyed) return;
+    this.#session.destroy(new Error("more control frames than allowed"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 }

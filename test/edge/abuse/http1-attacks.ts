@@ -58,3 +58,79 @@ export async function dribbleHeaders({ port, connections }: Target & { connectio
   clearInterval(timer);
   return ended;
 }
+
+/** Connections that say nothing: until the service has ended all of them. */
+export async function saySilently({ port, connections }: Target & { connections: number }): Promise<Ended> {
+  return await allEnded(await Promise.all(Array.from({ length: connections }, () => openLine(port))));
+}
+
+/** Connections that ask once and stay, opened in turns. */
+export async function stayIdle({ port, connections }: Target & { connections: number }): Promise<Ended> {
+  const lines: Line[] = [];
+  let ended = 0;
+  while (lines.length < connections) {
+    const opened = await Promise.all(Array.from({ length: 50 }, () => openLine(port)));
+    for (const line of opened) {
+      void line.closed.then(() => {
+        ended += 1;
+      });
+      line.socket.write("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    await Promise.all(opened.map(({ socket }) => once(socket, "data")));
+    lines.push(...opened);
+  }
+  const report = { opened: lines.length, ended, answers: countAnswers(lines) };
+  for (const { socket } of lines) socket.destroy();
+  return report;
+}
+
+/** The same bytes on one connection after the other, each until the service ends it; several at a time. */
+export async function repeat({ port, times, bytes }: Target & { times: number; bytes: string }): Promise<Ended> {
+  const lines: Line[] = [];
+  const attack = async () => {
+    while (lines.length < times) {
+      const line = await openLine(port);
+      lines.push(line);
+      line.socket.write(bytes, "latin1");
+      await line.closed;
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, attack));
+  return { opened: lines.length, ended: lines.length, answers: countAnswers(lines) };
+}
+
+/** Many requests at once on each connection; resolves to how many of each connection were answered, all with 200. */
+export async function pipeline(args: Target & { connections: number; requests: number }): Promise<number[]> {
+  const bytes = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(args.requests);
+  const attack = async () => {
+    const line = await openLine(args.port);
+    let answered = 0;
+    line.socket.on("data", (text: string) => {
+      answered += text.split("HTTP/1.1 200 OK").length - 1;
+    });
+    line.socket.write(bytes);
+    await line.closed;
+    return answered;
+  };
+  return await Promise.all(Array.from({ length: args.connections }, attack));
+}
+
+/** Asks for a large answer again and again, and takes nothing of it: until the service has ended all of the connections. */
+export async function takeNothing(
+  args: Target & { connections: number; path: string; key: string },
+): Promise<Omit<Ended, "answers">> {
+  const request = `GET ${args.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${args.key}\r\n\r\n`;
+  const attack = async () => {
+    const socket = connect({ port: args.port, host: "127.0.0.1" });
+    socket.on("error", () => {});
+    await once(socket, "connect");
+    socket.write(request.repeat(10));
+    // A connection whose end is not read is not seen to end, except by writing to it.
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    const timer = setInterval(() => socket.write("x"), 100);
+    await closed;
+    clearInterval(timer);
+  };
+  await Promise.all(Array.from({ length: args.connections }, attack));
+  return { opened: args.connections, ended: args.connections };
+}
