@@ -99,6 +99,22 @@ test("what follows the preface in the same piece is not lost", async () => {
   socket.destroy();
 });
 
+test("a gRPC client that keeps its channel alive by PING, without a call, is not sent away", async () => {
+  const session = connect(service.url);
+  await once(session, "remoteSettings");
+  const goaway = new Promise<string>((resolve) => session.once("goaway", () => resolve("sent away")));
+  const ping = () =>
+    new Promise<void>((resolve, reject) => session.ping((error) => (error ? reject(error) : resolve())));
+  // As many as a client sends that measures its bandwidth: one for each answer, and no pause.
+  const pings = async () => {
+    for (let sent = 0; sent < LIMITS.http2PingBurst / 2; sent += 1) await ping();
+    return "kept";
+  };
+  expect(await Promise.race([pings(), goaway])).toBe("kept");
+  expect((await getOver(session, "/api/v1/webhooks"))[0]).toBe(200);
+  session.close();
+});
+
 test("pipelined requests of HTTP/1.1 are answered in order", async () => {
   const first = "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n";
   const answers = await exchange(service.port, `${first}${HTTP1_GET}`);

@@ -1,4 +1,5 @@
 /** The port with a certificate: both versions of HTTP by ALPN, stock clients, renewal, and nothing in cleartext. */
+import { execFile } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect as connectHttp2 } from "node:http2";
@@ -8,6 +9,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ConfigError, LIMITS } from "../../src/config.ts";
@@ -18,6 +20,8 @@ import { startService, type TestService } from "../support/service.ts";
 import { exchange, jsonOf, open, statusOf } from "./wire.ts";
 
 const fixture = (name: string) => fileURLToPath(new URL(`../support/tls/${name}.pem`, import.meta.url));
+const BUF = fileURLToPath(new URL("../../node_modules/.bin/buf", import.meta.url));
+const run = promisify(execFile);
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const LIST_RPC = "/alumia.webhooks.v1.WebhookService/ListWebhooks";
 const HTTP1_GET = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -103,6 +107,14 @@ test("a stock gRPC client is served", async () => {
   });
   expect(answer?.includes("secure")).toBe(true);
   client.close();
+});
+
+test.each(["grpc", "grpcweb", "connect"])("buf curl is served over %s", async (protocol) => {
+  const { stdout } = await run(BUF, [
+    ...["curl", "--schema", "proto", "--protocol", protocol, "--cacert", fixture("localhost-cert")],
+    ...["-H", `authorization: Bearer ${service.key}`, "-d", "{}", `${service.url}${LIST_RPC}`],
+  ]);
+  expect(JSON.parse(stdout).items).toHaveLength(1);
 });
 
 test.each([
