@@ -15,6 +15,7 @@ import { createDeadlineInterceptor } from "../rpc/deadline.ts";
 import { breakOff, releaseBody } from "../transcode/answer.ts";
 import type { BodyMeter } from "../transcode/body-reader.ts";
 import type { BodyHold } from "./body-budget.ts";
+import { boundTimeout } from "./call-timeout.ts";
 import { withDecodeErrors } from "./decode-errors.ts";
 import type { Exchange, HttpRequest } from "./exchange.ts";
 import { meteredGzip, withMeter } from "./metered-rpc.ts";
@@ -25,6 +26,8 @@ export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "accep
   readonly contextValues: (request: HttpRequest) => ContextValues;
   /** Bound of a message, compressed or not, bytes. */
   readonly readMaxBytes: number;
+  /** Longest deadline of a call, milliseconds. */
+  readonly maxTimeoutMs: number;
   /** Opens the account of one request's body. */
   readonly meterBody: (request: HttpRequest) => BodyMeter & BodyHold;
   readonly logger: Logger;
@@ -56,6 +59,7 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
       return;
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues(request));
+    boundTimeout(universal.header, options.maxTimeoutMs);
     const meter = meterBody(request);
     response.once("close", meter.release);
     response.once("finish", () => setImmediate(releaseBody, exchange));

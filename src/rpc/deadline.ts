@@ -3,11 +3,12 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 
 /**
  * Answers a call as soon as its deadline passes or its client goes away, whatever the service still waits for:
- * Connect raises the signal, but waits on for an implementation that does not look at it. What the service has begun
- * goes on to its own end.
+ * Connect raises the signal, but waits on for an implementation that does not look at it. A call that has ended before
+ * it begins does not reach the service.
  */
 export function createDeadlineInterceptor(): Interceptor {
   return (next) => async (request) => {
+    if (request.signal.aborted) throw endOf(request.signal);
     const response = await untilAborted(next(request), request.signal);
     return response.stream ? { ...response, message: eachUntilAborted(response.message, request.signal) } : response;
   };

@@ -55,14 +55,23 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
     createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(receiver, options.payloadBytesMax)),
   ];
+  return rpcServerOf(implementations, createRequestGate(apiKeys), options.logger);
+}
+
+/** Implementations behind what every call passes through. */
+export function rpcServerOf(
+  services: readonly ServiceImplSpec[],
+  requestGate: RpcServer["requestGate"],
+  logger: Logger,
+): RpcServer {
   return {
-    services: implementations,
+    services,
     register: (router) => {
-      for (const { methods } of implementations) {
+      for (const { methods } of services) {
         for (const { method, impl } of Object.values(methods)) router.rpc(method, impl as MethodImpl<typeof method>);
       }
     },
-    interceptors: [createErrorInterceptor(options.logger), createValidationInterceptor()],
-    requestGate: createRequestGate(apiKeys),
+    interceptors: [createErrorInterceptor(logger), createValidationInterceptor()],
+    requestGate,
   };
 }

@@ -5,6 +5,7 @@
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import {
+  ConnectError,
   type ContextValues,
   createContextValues,
   type HandlerContext,
@@ -184,13 +185,18 @@ function answerError(options: TranscoderOptions, exchange: Exchange, error: unkn
   }
   try {
     const encoded = options.encodeError(error);
-    const required = error instanceof TranscodeError ? error.headers : {};
-    const headers = { ...passed, ...encoded.headers, ...required, "content-type": "application/json" };
+    const headers = { ...passed, ...encoded.headers, ...headersOf(error), "content-type": "application/json" };
     sendAnswer(exchange, { status: encoded.status, headers, body: Buffer.from(JSON.stringify(encoded.body)) });
   } catch {
     // The encoder failed or a header cannot be written: what is left to say is that something went wrong.
     answerBareError(exchange);
   }
+}
+
+/** What the error itself brings: headers that its answer must have, or an RPC's metadata. */
+function headersOf(error: unknown): AnswerHeaders {
+  if (error instanceof TranscodeError) return { ...error.headers };
+  return error instanceof ConnectError ? passedHeaders(error.metadata) : {};
 }
 
 function answerBareError(exchange: Exchange): void {
