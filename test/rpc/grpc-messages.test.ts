@@ -1,14 +1,10 @@
 /** The text of refusals as clients read it, and calls of what is not served, in each protocol. */
 import { once } from "node:events";
-import { connect, constants, createServer, type Http2Server } from "node:http2";
-import type { AddressInfo } from "node:net";
-import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, createContextValues } from "@connectrpc/connect";
-import { pino } from "pino";
+import { connect, constants } from "node:http2";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { EventService, GetEventBodyResponseSchema } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
+import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
-import { createConnectAdapter } from "../../src/edge/connect-adapter.ts";
 import { encodeGrpcMessage, withoutNeedlessEscapes } from "../../src/grpc/message.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { TRANSPORTS } from "./connect-clients.ts";
@@ -46,46 +42,6 @@ test("the text of refusals is that of grpc-status-details-bin, letter by letter"
   expect(invalid.message).toBe("limit: must be greater than or equal to 1 and less than or equal to 100");
   const anonymous = await grpcRefusal(client.unary("WebhookService/ListWebhooks", {}, { authorized: false }));
   expect(anonymous.message).toBe("send an API key: Authorization: Bearer alm_live_…");
-});
-
-describe("any text", () => {
-  const TEXT = "50% off, %3A: caf\u00e9 \u20ac \u{1f600}\n\u2028#/?&=+;@$";
-  const refuse = (): never => {
-    throw new ConnectError(TEXT, Code.FailedPrecondition);
-  };
-  let server: Http2Server;
-  let direct: GrpcClient;
-
-  beforeAll(async () => {
-    const adapter = createConnectAdapter({
-      routes: (router) =>
-        router.service(WebhookService, { getWebhook: refuse }).service(EventService, {
-          async *getEventBody() {
-            yield create(GetEventBodyResponseSchema);
-            refuse();
-          },
-        }),
-      contextValues: () => createContextValues(),
-      readMaxBytes: 1_000,
-      meterBody: () => ({ begin() {}, take() {}, complete() {}, release() {} }),
-      logger: pino({ level: "silent" }),
-      jsonDepthMax: 100,
-    });
-    server = createServer((request, response) => adapter({ request, response }, request.url));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    direct = createGrpcClient((server.address() as AddressInfo).port, "none");
-  });
-  afterAll(async () => {
-    direct?.close();
-    await new Promise((resolve) => server.close(resolve));
-  });
-
-  test("arrives as it is, from a unary RPC and after a stream's first message", async () => {
-    const calls = [direct.unary("WebhookService/GetWebhook", {}), direct.stream("EventService/GetEventBody", {})];
-    for (const call of calls) {
-      expect(await grpcRefusal(call)).toMatchObject({ code: "FAILED_PRECONDITION", message: TEXT });
-    }
-  });
 });
 
 const UNKNOWN = ["/alumia.webhooks.v1.WebhookService/Nothing", "/grpc.Nothing/At", "/a.b.C/D"];

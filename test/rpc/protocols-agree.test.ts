@@ -1,5 +1,6 @@
-/** The same call over gRPC, gRPC-Web, Connect JSON, Connect binary and REST says the same. */
+/** The service's own RPCs say the same over every protocol. */
 import { randomUUID } from "node:crypto";
+import { create, type DescMessage, type DescMethodUnary } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.ts";
@@ -7,22 +8,25 @@ import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_p
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import type { Reason } from "../../src/errors.ts";
+import { HTTP_STATUS } from "../../src/rpc/error-mapping.ts";
 import { hubSignature } from "../support/api.ts";
 import { type Destination, startDestination } from "../support/destination.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { generatedMethods, rpcName } from "./connect-clients.ts";
-import {
-  type EveryProtocol,
-  everyProtocol,
-  type Method,
-  type Outcome,
-  type Request,
-  type RestCall,
-} from "./every-protocol.ts";
+import { inEvery } from "./matrix.ts";
+import type { Outcome } from "./outcome.ts";
+import { type Protocol, protocolsOf } from "./protocols.ts";
+import type { RestCall } from "./rest-protocol.ts";
 import { SEED_BODY, type Seed, seed } from "./seed.ts";
 
-/** A call in both its forms. */
-type Call = readonly [method: Method, request: Request, rest: RestCall];
+/** A call in both its forms; over REST with its path below /api/v1. */
+type Call = readonly [
+  method: DescMethodUnary<DescMessage, DescMessage>,
+  request: Readonly<Record<string, unknown>>,
+  rest: RestCall,
+];
 
 const { getWebhook, listWebhooks, createWebhook, updateWebhook, deleteWebhook } = WebhookService.method;
 const { rotateWebhookSecret, verifySignature } = WebhookService.method;
@@ -102,8 +106,7 @@ const REFUSED: readonly (readonly [code: string, call: () => Call])[] = [
 
 let service: TestService;
 let destination: Destination;
-let protocols: EveryProtocol;
-let strangers: EveryProtocol;
+let protocols: readonly Protocol[];
 let seeded: Seed;
 let unforwardedEventId: string;
 /** A delivery of a paused webhook, which cannot be retried. */
@@ -111,8 +114,7 @@ let stuckDeliveryId: string;
 
 beforeAll(async () => {
   [service, destination] = await Promise.all([startService(), startDestination()]);
-  protocols = everyProtocol(service);
-  strangers = everyProtocol(service, `alm_test_${"0".repeat(32)}`);
+  protocols = protocolsOf(service.port);
   seeded = await seed(service.api, destination.url);
   const stuck = await seed(service.api, destination.url);
   await service.api.patch(`/webhooks/${stuck.webhook.id}`, { status: "paused" });
@@ -121,8 +123,7 @@ beforeAll(async () => {
   unforwardedEventId = (await service.api.post("/webhooks/test", { webhookId: silent.id })).body.id;
 });
 afterAll(async () => {
-  protocols?.close();
-  strangers?.close();
+  for (const protocol of protocols ?? []) protocol.close();
   await Promise.all([service?.stop(), destination?.close()]);
 });
 
@@ -136,38 +137,43 @@ test("every unary RPC stands in the tables", () => {
   expect([...namesIn(REFUSED.map(([, call]) => call))].sort()).toEqual(unary.map(rpcName).sort());
 });
 
-/** The first outcome, after all have been compared with it. */
-function agreed(outcomes: Readonly<Record<string, Outcome>>): Outcome {
-  const [first, ...rest] = Object.entries(outcomes);
-  if (!first || rest.length !== 3) throw new Error(`four protocols, not ${Object.keys(outcomes)}`);
-  for (const [name, outcome] of rest) expect(outcome, name).toEqual(first[1]);
-  return first[1];
+/** What the call comes to in every protocol, once it has proved to be the same. */
+async function agreed([method, fields, [verb, path, body]]: Call, key = service.key): Promise<Outcome> {
+  const call = {
+    method,
+    request: create(method.input, fields),
+    headers: [["authorization", `Bearer ${key}`]],
+    rest: [verb, `/api/v1${path}`, body],
+  } as const;
+  const outcomes: Record<string, Outcome> = {};
+  for (const protocol of protocols) outcomes[protocol.name] = await protocol.call(call);
+  const [first] = Object.values(outcomes) as [Outcome];
+  expect(outcomes).toEqual(inEvery(protocols, { ...first, rest: restCodeOf(first) }));
+  return first;
+}
+
+/** REST's code is the reason that ErrorInfo names. */
+function restCodeOf({ code, details }: Outcome): string {
+  if (code === "Ok") return "200";
+  const info = details.find(({ type }) => type === ErrorInfoSchema.typeName)?.value as { reason: Reason };
+  return `${HTTP_STATUS[info.reason]} ${info.reason}`;
 }
 
 test.each(ANSWERED.map((call, index) => [index, call] as const))(
   "answer %i is the same message",
   async (_index, call) => {
-    const [method, request, rest] = call();
-    const message = agreed(await protocols.rpc(method, request));
-    expect(message).toMatchObject({ $typeName: method.output.typeName });
-    expect(await protocols.rest(method, rest), "REST").toEqual(message);
+    const { messages } = await agreed(call());
+    expect(messages).toMatchObject([{ $typeName: call()[0].output.typeName }]);
   },
 );
 
 test.each(REFUSED)("%s, refusal %$, is the same error", async (code, call) => {
-  const [method, request, rest] = call();
-  const refusal = agreed(await protocols.rpc(method, request));
-  expect(refusal, rpcName(method)).toMatchObject({ code, message: expect.stringMatching(/./) });
-  const { code: _code, ...restOfIt } = refusal as { code?: string };
-  expect(await protocols.rest(method, rest), "REST").toEqual(restOfIt);
+  expect(await agreed(call())).toMatchObject({ code, message: expect.stringMatching(/./) });
 });
 
 describe("an unknown key is the same error", () => {
   test.each(ANSWERED.map((call, index) => [index, call] as const))("call %i", async (_index, call) => {
-    const [method, request, rest] = call();
-    const refusal = agreed(await strangers.rpc(method, request));
-    expect(refusal).toMatchObject({ code: "Unauthenticated", reason: "UNAUTHORIZED", violations: [] });
-    const { code: _code, ...restOfIt } = refusal as { code?: string };
-    expect(await strangers.rest(method, rest), "REST").toEqual(restOfIt);
+    const refusal = await agreed(call(), `alm_test_${"0".repeat(32)}`);
+    expect(refusal).toMatchObject({ code: "Unauthenticated", details: [{ value: { reason: "UNAUTHORIZED" } }] });
   });
 });
