@@ -84,10 +84,6 @@ export class CallContext implements HandlerContext {
     return this.#controller.signal;
   }
 
-  get aborted(): boolean {
-    return this.#aborted !== undefined;
-  }
-
   /** Settles as `work` does, or rejects as soon as the call is aborted. One wait at a time: the last one counts. */
   untilAborted<Result>(work: Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
@@ -106,6 +102,11 @@ export class CallContext implements HandlerContext {
     this.#onAbort?.(reason);
   }
 
+  /** The client no longer waits for an answer, if there has been none. */
+  leave(): void {
+    if (!this.#aborted) this.abort(new ConnectError("the client went away", Code.Canceled));
+  }
+
   /** The answer is out: what still works on the call may stop. */
   finish(): void {
     this.abort(FINISHED);
@@ -117,6 +118,3 @@ export class CallContext implements HandlerContext {
     else expire();
   }
 }
-
-/** The abort of a call whose client no longer waits for it. */
-export const clientGone = (): ConnectError => new ConnectError("the client went away", Code.Canceled);

@@ -33,8 +33,8 @@ export function sendJson(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   if (exchange.response.headersSent) return;
-  const bytes = Buffer.from(JSON.stringify(body));
-  sendAnswer(exchange, { status, headers: { "content-type": "application/json", ...headers }, body: bytes });
+  const text = JSON.stringify(body);
+  sendAnswer(exchange, { status, headers: { "content-type": "application/json", ...headers }, body: text });
 }
 
 export function sendError(exchange: Exchange, error: RestError, headers: Readonly<Record<string, string>> = {}): void {

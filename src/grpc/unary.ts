@@ -12,7 +12,7 @@ import {
   type Interceptor,
   type ServiceImplSpec,
 } from "@connectrpc/connect";
-import { CallContext, clientGone } from "../call/context.ts";
+import { CallContext } from "../call/context.ts";
 import { invokeUnary, type UnarySpec } from "../call/invoke.ts";
 import type { BodyAccount } from "./body-account.ts";
 import { type Codec, createCodecs } from "./codec.ts";
@@ -96,11 +96,10 @@ async function answer(options: GrpcUnaryOptions, call: Call): Promise<void> {
   let body: BodyAccount | undefined;
   try {
     context = createContext(options, call);
-    const abort = context.abort.bind(context);
-    stream.once("close", () => abort(clientGone()));
+    stream.once("close", context.leave.bind(context));
     const { request, response } = encodingsOf(options, headers);
     await context.untilAborted(options.requestGate(context));
-    body = options.openBody(session, headers, abort);
+    body = options.openBody(session, headers, context.abort.bind(context));
     const data = await context.untilAborted(readMessage(stream, request, options.messageBytesMax, body));
     const output = await invoke(options, call, context, data);
     const envelope = await compress(output, response, options.compressBytesMin);

@@ -30,7 +30,7 @@ export type AnswerHeaders = Record<string, string | number | string[]>;
 export interface Answer {
   readonly status: number;
   readonly headers: AnswerHeaders;
-  readonly body: Uint8Array | undefined;
+  readonly body: Uint8Array | string | undefined;
 }
 
 /** Headers that an RPC set, without those that are not its business. */
@@ -51,7 +51,7 @@ export function sendAnswer(exchange: Exchange, answer: Answer): void {
   const bodyless = answer.status === 204 || answer.status === 304;
   const headers: AnswerHeaders = { ...answer.headers, "x-content-type-options": "nosniff" };
   if (!bodyless) {
-    headers["content-length"] = answer.body?.byteLength ?? 0;
+    headers["content-length"] = Buffer.byteLength(answer.body ?? NOTHING);
   }
   if (isGone(response)) {
     return;
@@ -64,7 +64,8 @@ export function sendAnswer(exchange: Exchange, answer: Answer): void {
     lingerThenEnd(exchange);
     return;
   }
-  const sink: { end(chunk: Uint8Array): unknown } = response;
+  // Text leaves in one write with the head; bytes take two.
+  const sink: { end(chunk: Uint8Array | string): unknown } = response;
   sink.end(body ?? NOTHING);
   releaseBody(exchange);
 }
@@ -88,8 +89,8 @@ export function startHead(exchange: Exchange, status: number, headers: AnswerHea
 }
 
 /** Writes a piece of the body. Returns false if the client should be waited for. */
-export function writeChunk(exchange: Exchange, chunk: Uint8Array): boolean {
-  const sink: { write(chunk: Uint8Array): boolean } = exchange.response;
+export function writeChunk(exchange: Exchange, chunk: Uint8Array | string): boolean {
+  const sink: { write(chunk: Uint8Array | string): boolean } = exchange.response;
   return sink.write(chunk);
 }
 

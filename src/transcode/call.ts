@@ -48,12 +48,9 @@ function ownHeaders(call: Call): AnswerHeaders {
   return passedHeaders(call.context.headersSet);
 }
 
-function unaryBody(form: ResponseForm, message: LocalMessage): { headers: AnswerHeaders; body: Uint8Array } {
+function unaryBody(form: ResponseForm, message: LocalMessage): { headers: AnswerHeaders; body: Uint8Array | string } {
   if (form.kind === "json") {
-    return {
-      headers: { "content-type": "application/json" },
-      body: encoder.encode(JSON.stringify(form.write(message))),
-    };
+    return { headers: { "content-type": "application/json" }, body: JSON.stringify(form.write(message)) };
   }
   const { contentType, data } = form.pick(message);
   return { headers: rawHeaders(contentType), body: data };

@@ -23,6 +23,7 @@ import {
   type MessageField,
   setOwn,
 } from "./message-access.ts";
+import { createTimestampWriter } from "./timestamp-output.ts";
 
 /** Turns a local value into a JSON value. Throws Error on values that the type cannot hold, such as a year 10000. */
 export type ValueWriter = (local: unknown) => JsonValue;
@@ -173,6 +174,9 @@ function wellKnownWriter(desc: DescMessage, registry: Registry): ((message: Loca
   }
   if (desc.typeName === "google.protobuf.Value") {
     return (message) => (isEmptyValue(message) ? null : toJson(desc, message as unknown as Message));
+  }
+  if (desc.typeName === "google.protobuf.Timestamp") {
+    return createTimestampWriter() as unknown as (message: LocalMessage) => JsonValue;
   }
   return (message) => toJson(desc, message as unknown as Message, { registry });
 }

@@ -12,7 +12,7 @@ import {
   type Interceptor,
   type ServiceImplSpec,
 } from "@connectrpc/connect";
-import { CallContext, clientGone } from "../call/context.ts";
+import { CallContext } from "../call/context.ts";
 import { type AnswerHeaders, breakOff, passedHeaders, sendAnswer } from "./answer.ts";
 import { type BodyMeter, readBody, requireJson } from "./body-reader.ts";
 import { answerCall } from "./call.ts";
@@ -119,7 +119,7 @@ async function handleRoute(
   query: string,
 ): Promise<void> {
   const context = createContext(options, exchange.request, endpoint);
-  const onClose = (): void => context.abort(clientGone());
+  const onClose = (): void => context.leave();
   exchange.response.once("close", onClose);
   const meter = options.meterBody?.(exchange.request) ?? UNBOUNDED;
   try {
@@ -186,7 +186,7 @@ function answerError(options: TranscoderOptions, exchange: Exchange, error: unkn
   try {
     const encoded = options.encodeError(error);
     const headers = { ...passed, ...encoded.headers, ...headersOf(error), "content-type": "application/json" };
-    sendAnswer(exchange, { status: encoded.status, headers, body: Buffer.from(JSON.stringify(encoded.body)) });
+    sendAnswer(exchange, { status: encoded.status, headers, body: JSON.stringify(encoded.body) });
   } catch {
     // The encoder failed or a header cannot be written: what is left to say is that something went wrong.
     answerBareError(exchange);
