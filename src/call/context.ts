@@ -84,12 +84,18 @@ export class CallContext implements HandlerContext {
     return this.#controller.signal;
   }
 
-  /** Settles as `work` does, or rejects as soon as the call is aborted. One wait at a time: the last one counts. */
-  untilAborted<Result>(work: Promise<Result>): Promise<Result> {
+  /**
+   * Does something on behalf of the call: settles as it does, or rejects as soon as the call is aborted. Nothing is
+   * begun after that. One thing at a time: the last one counts.
+   */
+  untilAborted<Result>(begin: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
-      if (this.#aborted) reject(this.#aborted.reason);
-      else this.#onAbort = reject;
-      work.then(resolve, reject);
+      if (this.#aborted) {
+        reject(this.#aborted.reason);
+        return;
+      }
+      this.#onAbort = reject;
+      begin().then(resolve, reject);
     });
   }
 

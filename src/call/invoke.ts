@@ -35,14 +35,11 @@ export function invokeUnary(
     answered = responseOf(spec, context, { stream: false, message: create(spec.method.output, output) });
     return answered;
   };
-  const work = through(
-    interceptors,
-    implement,
-  )(asked).then((response) => {
+  return context.untilAborted(async () => {
+    const response = await through(interceptors, implement)(asked);
     if (response !== answered) takeHeaders(response, context);
     return response.message as Message;
   });
-  return context.untilAborted(work);
 }
 
 /** Answers one message with many. The caller watches for the abort while it waits for each. */

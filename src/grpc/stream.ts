@@ -62,8 +62,11 @@ function respond(stream: ServerHttp2Stream, headers: Metadata, trailers: Metadat
 
 const isGone = (stream: ServerHttp2Stream): boolean => stream.destroyed || stream.closed;
 
-/** Resets the stream once the answer is out, which the reset must not overtake (RFC 9113 §8.1). */
+/**
+ * Reads no more of the request, and resets the stream once the answer is out, which the reset must not overtake
+ * (RFC 9113 §8.1).
+ */
 function release(stream: ServerHttp2Stream): void {
-  stream.resume();
+  stream.removeAllListeners("data").resume();
   stream.once("finish", () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
 }

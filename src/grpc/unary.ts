@@ -91,27 +91,35 @@ function unaryMethods(services: readonly ServiceImplSpec[]): Map<string, UnarySp
 
 /** Rejects only where no answer can be sent. */
 async function answer(options: GrpcUnaryOptions, call: Call): Promise<void> {
-  const { codec, session, stream, headers } = call;
+  const { stream, codec } = call;
   let context: CallContext | undefined;
-  let body: BodyAccount | undefined;
   try {
     context = createContext(options, call);
     stream.once("close", context.leave.bind(context));
-    const { request, response } = encodingsOf(options, headers);
-    await context.untilAborted(options.requestGate(context));
-    body = options.openBody(session, headers, context.abort.bind(context));
-    const data = await context.untilAborted(readMessage(stream, request, options.messageBytesMax, body));
-    const output = await invoke(options, call, context, data);
-    const envelope = await compress(output, response, options.compressBytesMin);
-    sendMessage(stream, headersOf(codec, context, response), envelope, { ...metadataOf(context.trailersSet), ...OK });
+    await serve(options, call, context);
   } catch (error) {
-    sendStatus(stream, headersOf(codec, context), {
-      ...metadataOf(context?.trailersSet),
-      ...statusOf(visible(options, error, headers)),
-    });
+    const status = statusOf(visible(options, error, call.headers));
+    sendStatus(stream, headersOf(codec, context), { ...metadataOf(context?.trailersSet), ...status });
   } finally {
-    body?.release();
     context?.finish();
+  }
+}
+
+async function serve(options: GrpcUnaryOptions, call: Call, context: CallContext): Promise<void> {
+  const { stream, session, headers, codec } = call;
+  const { request, response } = encodingsOf(options, headers);
+  await context.untilAborted(() => options.requestGate(context));
+  const body = options.openBody(session, headers, (error) => context.abort(error));
+  try {
+    const envelope = await context.untilAborted(() => readEnvelope(stream, options.messageBytesMax, body));
+    body.complete();
+    // Not left alone by an abort: it counts bytes up to its own end.
+    const data = await decompress(envelope, request, options.messageBytesMax, body);
+    const output = await invoke(options, call, context, data);
+    const answered = await compress(output, response, options.compressBytesMin);
+    sendMessage(stream, headersOf(codec, context, response), answered, { ...metadataOf(context.trailersSet), ...OK });
+  } finally {
+    body.release();
   }
 }
 
@@ -129,17 +137,6 @@ function createContext(options: GrpcUnaryOptions, { spec, session, headers }: Ca
 
 function encodingsOf({ compression }: GrpcUnaryOptions, headers: IncomingHttpHeaders): Encodings {
   return negotiate(compression, text(headers["grpc-encoding"]), text(headers["grpc-accept-encoding"]));
-}
-
-async function readMessage(
-  stream: ServerHttp2Stream,
-  compression: Compression | undefined,
-  bytesMax: number,
-  body: BodyAccount,
-): Promise<Uint8Array> {
-  const envelope = await readEnvelope(stream, bytesMax, body);
-  body.complete();
-  return await decompress(envelope, compression, bytesMax, body);
 }
 
 async function invoke(

@@ -66,7 +66,7 @@ async function answerStream(call: Call, spec: ServerStreamingSpec): Promise<void
   const { exchange, endpoint, context } = call;
   const messages = invokeServerStream(spec, call.interceptors, context, call.message as unknown as Message);
   try {
-    const first = await context.untilAborted(messages.next());
+    const first = await context.untilAborted(() => messages.next());
     const headers = { ...streamHeaders(endpoint.form, first), ...ownHeaders(call) };
     startHead(exchange, call.successStatus, { ...headers, "x-content-type-options": "nosniff" });
     if (exchange.request.method !== "HEAD") {
@@ -94,9 +94,9 @@ async function writeStream(
 ): Promise<void> {
   const { exchange, endpoint, context } = call;
   try {
-    for (let next = first; next.done !== true; next = await context.untilAborted(messages.next())) {
+    for (let next = first; next.done !== true; next = await context.untilAborted(() => messages.next())) {
       if (!writeChunk(exchange, streamChunk(endpoint.form, localOf(next.value)))) {
-        await context.untilAborted(drained(exchange));
+        await context.untilAborted(() => drained(exchange));
       }
     }
   } catch (error) {
