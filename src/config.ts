@@ -105,7 +105,7 @@ export const LIMITS = Object.freeze({
   http2PingIntervalMs: 30_000,
   http2PingTimeoutMs: 20_000,
   /** HTTP/2: PING, SETTINGS and streams that end in a reset, of one session: at once, and a second in the long run. */
-  http2PingBurst: 1_000,
+  http2PingBurst: 500,
   http2PingsPerSecond: 200,
   http2SettingsBurst: 100,
   http2SettingsPerSecond: 10,
