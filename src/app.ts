@@ -172,6 +172,8 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   });
   const apiKeys = new ApiKeys({ orm, pool, clock, production: config.production });
   const wake = () => worker.wake();
+  const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
+  const readiness = async () => ({ store: await checkStore(), delivery: worker.alive });
   const rpc = createRpcServer({
     webhooks: new Webhooks({
       orm,
@@ -190,17 +192,18 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     logger,
     payloadBytesMax: config.maxPayloadBytes,
     bodyChunkBytes: LIMITS.bodyChunkBytes,
+    readiness,
+    limits,
   });
   const watchdog = new Watchdog(limits);
   const stopping = new AbortController();
   const trustedProxies = addressRanges(config.trustedProxyCidrs);
-  const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const origin = () => originOf(config, port);
   const router = createRouter({
     rpc,
     receiver,
     logger,
-    readiness: async () => ({ store: await checkStore(), delivery: worker.alive }),
+    readiness,
     publicUrl: config.publicUrl,
     trustedProxies,
     fallbackOrigin: origin,

@@ -33,6 +33,14 @@ export const LIMITS = Object.freeze({
   inlineBodyBytesMax: 3 * 1024 * 1024,
   /** Size of one piece of a streamed body, bytes. */
   bodyChunkBytes: 512 * 1024,
+  /** Health watches and reflection streams open at once: all, and of one client. */
+  endlessStreamsMax: 1_024,
+  endlessStreamsPerClientMax: 64,
+  /** How often the health is looked at while somebody watches it, milliseconds. */
+  healthWatchIntervalMs: 1_000,
+  /** Questions of one reflection stream, and the size of one, bytes. */
+  reflectionRequestsMax: 1_000,
+  reflectionRequestBytesMax: 4_096,
   /** Receive batches: rows and bytes of one, batches in flight, rows and bytes waiting before 503. */
   receiveBatchRowsMax: 256,
   receiveBatchBytesMax: 8 * 1024 * 1024,

@@ -14,6 +14,7 @@ import type { Logger } from "../observe/logger.ts";
 import { createDeadlineInterceptor } from "../rpc/deadline.ts";
 import { breakOff, releaseBody } from "../transcode/answer.ts";
 import type { BodyMeter } from "../transcode/body-reader.ts";
+import { isHttp2 } from "../transcode/http-exchange.ts";
 import type { BodyHold } from "./body-budget.ts";
 import { boundTimeout } from "./call-timeout.ts";
 import { withDecodeErrors } from "./decode-errors.ts";
@@ -62,7 +63,10 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
     boundTimeout(universal.header, options.maxTimeoutMs);
     const meter = meterBody(request);
     response.once("close", meter.release);
-    response.once("finish", () => setImmediate(releaseBody, exchange));
+    // What has been answered does not wait for a client that would go on sending. The last of HTTP/2 are the trailers.
+    const release = () => setImmediate(releaseBody, exchange);
+    if (isHttp2(request)) request.stream.once("wantTrailers", release);
+    else response.once("finish", release);
     const { methodKind } = handler.method;
     const isStream = methodKind === "client_streaming" || methodKind === "bidi_streaming";
     withMeter(exchange, universal, { meter, bytesMax: options.readMaxBytes, isStream }, handler)

@@ -1,5 +1,12 @@
 /** What every call passes through, whatever its protocol: error mapping and logging, then validation. */
-import { type DescMessage, type DescMethod, getOption, hasOption, type Message } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  getOption,
+  hasOption,
+  type Message,
+} from "@bufbuild/protobuf";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { Code, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
@@ -9,12 +16,16 @@ import { AppError, type FieldViolation } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { callerKey } from "./context.ts";
 import { toConnectError } from "./error-mapping.ts";
+import { INTROSPECTION } from "./introspection.ts";
 import { createWellFormedCheck, shown, VIOLATIONS_MAX, type WellFormedCheck } from "./well-formed.ts";
 
-/** Authenticates from the headers alone, before a body is read. Receiving needs no key: its signature is the proof. */
+/** Receiving needs no key: its signature is the proof. */
+const KEYLESS: ReadonlySet<DescService> = new Set([ReceiveService, ...INTROSPECTION]);
+
+/** Authenticates from the headers alone, before a body is read. */
 export function createRequestGate(apiKeys: ApiKeys): (context: HandlerContext) => Promise<void> {
   return async (context) => {
-    if (context.service.typeName === ReceiveService.typeName) return;
+    if (KEYLESS.has(context.service)) return;
     try {
       const caller = await apiKeys.authenticate(context.requestHeader.get("authorization"));
       context.values.set(callerKey, caller);

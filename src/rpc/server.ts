@@ -1,4 +1,5 @@
 /** All services with what every call passes through, for the RPC protocols and the REST transcoder alike. */
+import type { DescService } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   createServiceImplSpec,
@@ -23,10 +24,16 @@ import { apiKeyService } from "./api-keys.ts";
 import { deliveryService } from "./deliveries.ts";
 import { eventService } from "./events.ts";
 import { createErrorInterceptor, createRequestGate, createValidationInterceptor } from "./interceptors.ts";
+import {
+  type IntrospectionLimits,
+  type IntrospectionOptions,
+  introspectionServices,
+  REFLECTION,
+} from "./introspection.ts";
 import { receiveService } from "./receive.ts";
 import { webhookService } from "./webhooks.ts";
 
-export interface RpcOptions {
+export interface RpcOptions extends IntrospectionOptions {
   readonly webhooks: Webhooks;
   readonly events: Events;
   readonly deliveries: Deliveries;
@@ -36,6 +43,12 @@ export interface RpcOptions {
   readonly logger: Logger;
   readonly payloadBytesMax: number;
   readonly bodyChunkBytes: number;
+  readonly limits: RpcLimits;
+}
+
+export interface RpcLimits extends IntrospectionLimits {
+  /** Size of one question of a reflection stream, bytes. */
+  readonly reflectionRequestBytesMax: number;
 }
 
 export interface RpcServer {
@@ -55,20 +68,30 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
     createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(receiver, options.payloadBytesMax)),
   ];
-  return rpcServerOf(implementations, createRequestGate(apiKeys), options.logger);
+  const introspection = introspectionServices(
+    implementations.map(({ service }) => service),
+    options,
+  );
+  const bytesMax = new Map(REFLECTION.map((service) => [service, options.limits.reflectionRequestBytesMax]));
+  return rpcServerOf([...implementations, ...introspection], createRequestGate(apiKeys), options.logger, bytesMax);
 }
 
-/** Implementations behind what every call passes through. */
+/** Implementations behind what every call passes through. `bytesMax` bounds messages more than the edge does. */
 export function rpcServerOf(
   services: readonly ServiceImplSpec[],
   requestGate: RpcServer["requestGate"],
   logger: Logger,
+  bytesMax: ReadonlyMap<DescService, number> = new Map(),
 ): RpcServer {
   return {
     services,
     register: (router) => {
-      for (const { methods } of services) {
-        for (const { method, impl } of Object.values(methods)) router.rpc(method, impl as MethodImpl<typeof method>);
+      for (const { service, methods } of services) {
+        const readMaxBytes = bytesMax.get(service);
+        const bounds = readMaxBytes === undefined ? undefined : { readMaxBytes };
+        for (const { method, impl } of Object.values(methods)) {
+          router.rpc(method, impl as MethodImpl<typeof method>, bounds);
+        }
       }
     },
     interceptors: [createErrorInterceptor(logger), createValidationInterceptor()],

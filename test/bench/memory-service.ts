@@ -46,6 +46,7 @@ const apiKeys: Pick<ApiKeys, "authenticate"> = {
 export const logger = pino({ level: "silent" });
 
 export function createMemoryRpc(): RpcServer {
-  const parts = { webhooks, apiKeys, logger, payloadBytesMax: 1, bodyChunkBytes: LIMITS.bodyChunkBytes };
+  const sizes = { payloadBytesMax: 1, bodyChunkBytes: LIMITS.bodyChunkBytes, limits: LIMITS };
+  const parts = { webhooks, apiKeys, logger, ...sizes };
   return createRpcServer(parts as unknown as RpcOptions);
 }
