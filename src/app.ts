@@ -206,6 +206,8 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     readiness,
     publicUrl: config.publicUrl,
     trustedProxies,
+    corsOrigins: config.corsOrigins,
+    corsMaxAgeSeconds: LIMITS.corsMaxAgeSeconds,
     fallbackOrigin: origin,
     payloadBytesMax: config.maxPayloadBytes,
     apiBodyBytesMax: Math.max(LIMITS.apiBodyBytesMax, 2 * config.maxPayloadBytes),

@@ -29,10 +29,17 @@ export function parseOrigin(name: string, value: string | undefined): string | u
   if (value === undefined) return undefined;
   const url = URL.parse(value);
   const plain = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && !url.search && !url.hash;
-  if (!plain || url.username || url.password) {
+  if (!plain || url.username || url.password || url.hostname.includes("*")) {
     throw new ConfigError(`${name} takes an origin such as https://hooks.example.com, without a path, not "${value}"`);
   }
   return url.origin;
+}
+
+/** Origins separated by commas, or "*" alone. */
+export function parseOrigins(name: string, value: string | undefined): string[] {
+  const items = list(value);
+  if (items.includes("*") && items.length > 1) throw new ConfigError(`${name} takes origins or * alone, not both`);
+  return items.map((item) => (item === "*" ? item : (parseOrigin(name, item) ?? item)));
 }
 
 export function parseDatabaseUrl(value: string | undefined): string | undefined {

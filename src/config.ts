@@ -13,6 +13,7 @@ import {
   parseInteger,
   parseKey,
   parseOrigin,
+  parseOrigins,
   requireKey,
 } from "./config-values.ts";
 import { parseSchedule } from "./delivery/retry-policy.ts";
@@ -33,6 +34,8 @@ export const LIMITS = Object.freeze({
   inlineBodyBytesMax: 3 * 1024 * 1024,
   /** Size of one piece of a streamed body, bytes. */
   bodyChunkBytes: 512 * 1024,
+  /** How long a browser may remember what an origin may do, seconds. */
+  corsMaxAgeSeconds: 7_200,
   /** Health watches and reflection streams open at once: all, and of one client. */
   endlessStreamsMax: 1_024,
   endlessStreamsPerClientMax: 64,
@@ -153,6 +156,8 @@ export interface Config {
   /** Paths of the PEM files with which the port speaks TLS; cleartext without. */
   readonly tls: TlsFiles | undefined;
   readonly publicUrl: string | undefined;
+  /** Origins whose pages may call the API; only "*" for every one. */
+  readonly corsOrigins: readonly string[];
   readonly databaseUrl: string | undefined;
   readonly dataDir: string;
   readonly masterKey: Buffer | undefined;
@@ -176,7 +181,7 @@ const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"
 const LOOPBACK_CIDRS = ["127.0.0.0/8", "::1/128"];
 
 /** Variables that a later version takes. Setting one must not be mistaken for having its effect. */
-const LATER = ["CORS_ORIGINS", "RETENTION_DAYS"];
+const LATER = ["RETENTION_DAYS"];
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -198,6 +203,7 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
     port: integer("PORT", 8080, 0, 65_535),
     tls: tlsFiles(text("TLS_CERT"), text("TLS_KEY")),
     publicUrl: parseOrigin("PUBLIC_URL", text("PUBLIC_URL")),
+    corsOrigins: parseOrigins("CORS_ORIGINS", text("CORS_ORIGINS")),
     databaseUrl: parseDatabaseUrl(text("DATABASE_URL")),
     dataDir: resolve(text("DATA_DIR") ?? "data"),
     masterKey: parseKey("MASTER_KEY", text("MASTER_KEY")),

@@ -18,7 +18,7 @@ import { isHttp2 } from "../transcode/http-exchange.ts";
 import type { BodyHold } from "./body-budget.ts";
 import { boundTimeout } from "./call-timeout.ts";
 import { withDecodeErrors } from "./decode-errors.ts";
-import type { Exchange, HttpRequest } from "./exchange.ts";
+import { type Exchange, type HttpRequest, sendMethodNotAllowed } from "./exchange.ts";
 import { meteredGzip, withMeter } from "./metered-rpc.ts";
 import { sendUnknown } from "./unknown-rpc.ts";
 
@@ -57,6 +57,10 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
     const handler = handlers.get(path);
     if (!handler) {
       sendUnknown(exchange, path);
+      return;
+    }
+    if (!handler.allowedMethods.includes(request.method ?? "")) {
+      sendMethodNotAllowed(exchange, handler.allowedMethods.join(", "));
       return;
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues(request));

@@ -17,6 +17,7 @@ import { createTranscoder } from "../transcode/transcoder.ts";
 import { type BodyBudget, createMeter } from "./body-budget.ts";
 import { clientOf as clientAddress } from "./client-address.ts";
 import { createConnectAdapter } from "./connect-adapter.ts";
+import { createCors } from "./cors.ts";
 import { readJson } from "./decode-errors.ts";
 import {
   type Exchange,
@@ -41,6 +42,9 @@ export interface RouterOptions {
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
   readonly publicUrl: string | undefined;
   readonly trustedProxies: BlockList;
+  /** Origins whose pages may call the API; only "*" for every one. */
+  readonly corsOrigins: readonly string[];
+  readonly corsMaxAgeSeconds: number;
   readonly fallbackOrigin: () => string;
   readonly payloadBytesMax: number;
   readonly apiBodyBytesMax: number;
@@ -128,12 +132,20 @@ export function createRouter(options: RouterOptions): Router {
     jsonDepthMax: options.jsonDepthMax,
   });
 
-  function route({ request, response }: Exchange): void {
-    const path = pathOf(request);
-    if (path.startsWith(RECEIVE_PATH)) receive({ request, response }, path);
-    else if (path.startsWith("/api/")) void transcoder.handle(request, response);
-    else if (path === "/healthz" || path === "/readyz") health({ request, response }, path);
-    else connect({ request, response }, path);
+  const answerPreflight = createCors({
+    origins: options.corsOrigins,
+    methods: transcoder.routes().map((it) => it.method),
+    maxAgeSeconds: options.corsMaxAgeSeconds,
+  });
+
+  function route(exchange: Exchange): void {
+    const path = pathOf(exchange.request);
+    // No page sends webhooks.
+    if (path.startsWith(RECEIVE_PATH)) receive(exchange, path);
+    else if (answerPreflight(exchange)) return;
+    else if (path.startsWith("/api/")) void transcoder.handle(exchange.request, exchange.response);
+    else if (path === "/healthz" || path === "/readyz") health(exchange, path);
+    else connect(exchange, path);
   }
 
   function health(exchange: Exchange, path: string): void {

@@ -34,6 +34,8 @@ const SERVERS = {
       readiness: async () => ({}),
       publicUrl: undefined,
       trustedProxies: new BlockList(),
+      corsOrigins: [],
+      corsMaxAgeSeconds: LIMITS.corsMaxAgeSeconds,
       fallbackOrigin: () => "http://127.0.0.1",
       payloadBytesMax: 5 * 1024 * 1024,
       apiBodyBytesMax: LIMITS.apiBodyBytesMax,

@@ -34,6 +34,8 @@ export async function startEdge(services: readonly ServiceImplSpec[], options: E
     readiness: async () => ({}),
     publicUrl: undefined,
     trustedProxies: new BlockList(),
+    corsOrigins: [],
+    corsMaxAgeSeconds: LIMITS.corsMaxAgeSeconds,
     fallbackOrigin: () => url,
     payloadBytesMax: 0,
     apiBodyBytesMax: options.apiBodyBytesMax ?? LIMITS.apiBodyBytesMax,
