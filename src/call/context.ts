@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, type HandlerContext } from "@connectrpc/connect";
-import { RequestHeaders } from "./request-headers.ts";
+import { CallHeaders } from "./call-headers.ts";
 
 export interface CallInit {
   readonly method: DescMethod;
@@ -26,14 +26,14 @@ export class CallContext implements HandlerContext {
   readonly service: DescService;
   readonly protocolName: string;
   readonly requestMethod: string;
-  readonly requestHeader: Headers;
+  readonly requestHeader: CallHeaders;
+  readonly responseHeader = new CallHeaders();
+  readonly responseTrailer = new CallHeaders();
   readonly values: ContextValues;
   /** Milliseconds until the deadline, if there is one. */
   readonly timeoutMs: () => number | undefined;
   readonly #makeUrl: () => string;
   #timer: NodeJS.Timeout | undefined;
-  #responseHeader: Headers | undefined;
-  #responseTrailer: Headers | undefined;
   #controller: AbortController | undefined;
   #aborted: { readonly reason: unknown } | undefined;
   #onAbort: ((reason: unknown) => void) | undefined;
@@ -44,7 +44,7 @@ export class CallContext implements HandlerContext {
     this.service = method.parent;
     this.protocolName = init.protocolName;
     this.requestMethod = init.requestMethod;
-    this.requestHeader = new RequestHeaders(init.headers);
+    this.requestHeader = new CallHeaders(init.headers);
     this.values = init.values;
     this.#makeUrl = init.url;
     const endMs = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
@@ -56,24 +56,14 @@ export class CallContext implements HandlerContext {
     return this.#makeUrl();
   }
 
-  get responseHeader(): Headers {
-    this.#responseHeader ??= new Headers();
-    return this.#responseHeader;
-  }
-
-  get responseTrailer(): Headers {
-    this.#responseTrailer ??= new Headers();
-    return this.#responseTrailer;
-  }
-
-  /** The response headers, if anybody has asked for them. */
+  /** The response headers, if anybody has set any. */
   get headersSet(): Headers | undefined {
-    return this.#responseHeader;
+    return this.responseHeader.built;
   }
 
-  /** The trailers, if anybody has asked for them. */
+  /** The trailers, if anybody has set any. */
   get trailersSet(): Headers | undefined {
-    return this.#responseTrailer;
+    return this.responseTrailer.built;
   }
 
   get signal(): AbortSignal {

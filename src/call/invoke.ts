@@ -2,8 +2,16 @@
  * Calling an implementation through the interceptors, as Connect's own handlers do, but settled as soon as the call is
  * aborted, whatever the implementation still waits for: what it has begun goes on to its own end.
  */
-import { create, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  type Message,
+  type MessageInitShape,
+} from "@bufbuild/protobuf";
 import type {
+  ContextValues,
   HandlerContext,
   Interceptor,
   MethodImplSpec,
@@ -28,15 +36,15 @@ export function invokeUnary(
   context: CallContext,
   message: Message,
 ): Promise<Message> {
-  const asked = requestOf(spec, context, { stream: false, message });
+  const asked = new CallRequest(spec, context, false, message) as AnyRequest;
   let answered: AnyResponse | undefined;
   const implement = async (request: AnyRequest) => {
     const output = await spec.impl(request.message as Message, contextOf(context, asked, request));
-    answered = responseOf(spec, context, { stream: false, message: create(spec.method.output, output) });
+    answered = responseOf(spec, context, false, create(spec.method.output, output));
     return answered;
   };
   return context.untilAborted(async () => {
-    const response = await through(interceptors, implement)(asked);
+    const response = await through(interceptors, context, asked, implement);
     if (response !== answered) takeHeaders(response, context);
     return response.message as Message;
   });
@@ -49,57 +57,66 @@ export async function* invokeServerStream(
   context: CallContext,
   message: Message,
 ): AsyncGenerator<Message, void> {
-  const asked = requestOf(spec, context, { stream: true, message: only(message) });
+  const asked = new CallRequest(spec, context, true, only(message)) as AnyRequest;
   const implement = async (request: AnyRequest) => {
     const input = await first(request.message as AsyncIterable<Message>);
     const output = spec.impl(input, contextOf(context, asked, request));
-    return responseOf(spec, context, { stream: true, message: each(spec.method.output, output) });
+    return responseOf(spec, context, true, each(spec.method.output, output));
   };
-  const response = await through(interceptors, implement)(asked);
+  const response = await through(interceptors, context, asked, implement);
   takeHeaders(response, context);
   yield* response.message as AsyncIterable<Message>;
 }
 
-function through(interceptors: readonly Interceptor[], implement: AnyFn): AnyFn {
-  return interceptors.reduceRight((next, interceptor) => interceptor(next), implement);
+/** What interceptors see. A copy lacks what is not a member of its own, and is given it on its way. */
+class CallRequest {
+  readonly stream: boolean;
+  readonly message: unknown;
+  readonly method: DescMethod;
+  readonly service: DescService;
+  readonly requestMethod: string;
+  readonly header: Headers;
+  readonly contextValues: ContextValues;
+  readonly #context: CallContext;
+
+  constructor({ method }: MethodImplSpec, context: CallContext, stream: boolean, message: unknown) {
+    this.stream = stream;
+    this.message = message;
+    this.method = method;
+    this.service = context.service;
+    this.requestMethod = context.requestMethod;
+    this.header = context.requestHeader;
+    this.contextValues = context.values;
+    this.#context = context;
+  }
+
+  get url(): string {
+    return this.#context.url;
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
 }
 
-type Content =
-  | { readonly stream: false; readonly message: Message }
-  | { readonly stream: true; readonly message: AsyncIterable<Message> };
-
-/** Made of accessors of its own, so that it may be copied like any object, and costs nothing that is not read. */
-function requestOf({ method }: MethodImplSpec, context: CallContext, { stream, message }: Content): AnyRequest {
-  return {
-    stream,
-    message,
-    method,
-    service: context.service,
-    requestMethod: context.requestMethod,
-    header: context.requestHeader,
-    contextValues: context.values,
-    get url() {
-      return context.url;
-    },
-    get signal() {
-      return context.signal;
-    },
-  } as AnyRequest;
+function responseOf({ method }: MethodImplSpec, context: CallContext, stream: boolean, message: unknown): AnyResponse {
+  const { service, responseHeader: header, responseTrailer: trailer } = context;
+  return { stream, message, method, service, header, trailer } as AnyResponse;
 }
 
-function responseOf({ method }: MethodImplSpec, context: CallContext, { stream, message }: Content): AnyResponse {
-  return {
-    stream,
-    message,
-    method,
-    service: context.service,
-    get header() {
-      return context.responseHeader;
-    },
-    get trailer() {
-      return context.responseTrailer;
-    },
-  } as AnyResponse;
+function through(
+  interceptors: readonly Interceptor[],
+  context: CallContext,
+  asked: AnyRequest,
+  implement: AnyFn,
+): Promise<AnyResponse> {
+  const whole = (next: AnyFn) => (request: AnyRequest) =>
+    next(request === asked ? request : completed(request, context));
+  return interceptors.reduceRight((next, interceptor) => interceptor(whole(next)), implement)(asked);
+}
+
+function completed(copy: Partial<AnyRequest>, { url, signal }: CallContext): AnyRequest {
+  return { url, signal, ...copy } as AnyRequest;
 }
 
 /** The context as the interceptors have left it. */

@@ -4,9 +4,9 @@ import { Code, ConnectError, createContextValues, type Interceptor, type MethodI
 import { describe, expect, test } from "vitest";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { GetWebhookRequestSchema, WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
+import { CallHeaders } from "../../src/call/call-headers.ts";
 import { CallContext, type CallInit } from "../../src/call/context.ts";
 import { invokeServerStream, invokeUnary, type ServerStreamingSpec, type UnarySpec } from "../../src/call/invoke.ts";
-import { RequestHeaders } from "../../src/call/request-headers.ts";
 
 const method = WebhookService.method.getWebhook;
 const message = create(GetWebhookRequestSchema, { id: "one" });
@@ -70,7 +70,12 @@ describe("unary", () => {
       expect([signal.aborted, timeoutMs()]).toEqual([false, undefined]);
       return { webhook: { id: `${(input as typeof message).id} ${requestHeader.get("x-a")}` } };
     });
-    expect(await invokeUnary(spec, [replace], context, message)).toMatchObject({ webhook: { id: "two changed" } });
+    const look: Interceptor = (next) => (request) => {
+      expect([request.url, request.signal]).toEqual(["http://x/y", context.signal]);
+      return next(request);
+    };
+    const answer = await invokeUnary(spec, [look, replace, look], context, message);
+    expect(answer).toMatchObject({ webhook: { id: "two changed" } });
     expect([...context.responseHeader]).toEqual([["x-b", "new"]]);
   });
 
@@ -160,7 +165,7 @@ describe("the context", () => {
 
 describe("request headers behave as Headers", () => {
   const raw = { ":path": "/x", "x-a": "1", "x-b": "1, 2", "set-cookie": ["a=1", "b=2"], "x-none": undefined };
-  const make = () => new RequestHeaders(raw);
+  const make = () => new CallHeaders(raw);
 
   test("reading", () => {
     const headers = make();

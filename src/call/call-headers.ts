@@ -1,14 +1,19 @@
-/** A request's headers as services and interceptors see them, built only where more than a value is asked for. */
+/** A call's headers as services and interceptors see them: built only where more than a value is asked for. */
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 /** Behaves as Headers do. Pseudo headers of HTTP/2 are none of them. */
-export class RequestHeaders implements Headers {
+export class CallHeaders implements Headers {
   readonly #raw: IncomingHttpHeaders;
   #built: Headers | undefined;
 
-  constructor(raw: IncomingHttpHeaders) {
+  constructor(raw: IncomingHttpHeaders = {}) {
     this.#raw = raw;
+  }
+
+  /** All of them, if anybody has asked for them or written one. */
+  get built(): Headers | undefined {
+    return this.#built;
   }
 
   get(name: string): string | null {
