@@ -5,6 +5,7 @@ import { restError } from "../rpc/error-mapping.ts";
 import type { Connection, Connections } from "./connections.ts";
 import { type RequestHandler, sendError, sendJson } from "./exchange.ts";
 import { type AnswerLimits, AnswerPace } from "./pace.ts";
+import { Roster } from "./roster.ts";
 
 export interface Http1Limits extends AnswerLimits {
   readonly headerBytesMax: number;
@@ -32,6 +33,11 @@ interface Lane {
   isBusy: boolean;
 }
 
+interface Answer {
+  readonly response: ServerResponse;
+  readonly pace: AnswerPace;
+}
+
 export class Http1 {
   readonly server: Server;
   readonly #take: (socket: Socket) => void;
@@ -39,7 +45,7 @@ export class Http1 {
   readonly #handle: RequestHandler;
   readonly #limits: Http1Limits;
   readonly #lanes = new WeakMap<Socket, Lane>();
-  readonly #answers = new Map<ServerResponse, AnswerPace>();
+  readonly #answers = new Roster<Answer>();
 
   constructor(handle: RequestHandler, connections: Connections, limits: Http1Limits) {
     this.#handle = handle;
@@ -80,11 +86,11 @@ export class Http1 {
   /** Ends each connection with the answer that is under way, and idle ones at once. */
   retire(): void {
     this.server.closeIdleConnections();
-    for (const response of this.#answers.keys()) this.#makeLast(response);
+    for (const { response } of this.#answers) this.#makeLast(response);
   }
 
   sweep(nowMs: number): void {
-    for (const [{ socket }, pace] of this.#answers) if (pace.isStalled(nowMs)) socket?.destroy();
+    for (const { response, pace } of this.#answers) if (pace.isStalled(nowMs)) response.socket?.destroy();
   }
 
   #queue(exchange: Request): void {
@@ -101,9 +107,9 @@ export class Http1 {
     // A request that is closed before its answer has no socket any more.
     const { socket } = request;
     this.#connections.beginExchange(lane.connection);
-    this.#answers.set(response, new AnswerPace(response, this.#limits));
+    const remove = this.#answers.add({ response, pace: new AnswerPace(response, this.#limits) });
     response.once("close", () => {
-      this.#answers.delete(response);
+      remove();
       this.#connections.endExchange(lane.connection);
       // After the answer that ends the connection nothing is served, although it may have been read.
       if (!socket.writable) return;

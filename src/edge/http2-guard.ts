@@ -6,6 +6,7 @@
  */
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import { Allowance, type AnswerLimits, AnswerPace } from "./pace.ts";
+import { Roster } from "./roster.ts";
 import type { Watched } from "./watchdog.ts";
 
 export interface SessionLimits extends AnswerLimits {
@@ -35,7 +36,7 @@ export class SessionGuard implements Watched {
   readonly #session: ServerHttp2Session;
   readonly #connection: SessionConnection;
   readonly #limits: SessionLimits;
-  readonly #streams = new Map<ServerHttp2Stream, AnswerPace>();
+  readonly #streams = new Roster<{ readonly stream: ServerHttp2Stream; readonly pace: AnswerPace }>();
   #idleSinceMs = performance.now();
   #bytesRead = 0;
   #heardMs = performance.now();
@@ -82,10 +83,10 @@ export class SessionGuard implements Watched {
   }
 
   #follow(stream: ServerHttp2Stream, resets: Allowance): void {
-    this.#streams.set(stream, new AnswerPace(stream, this.#limits));
+    const remove = this.#streams.add({ stream, pace: new AnswerPace(stream, this.#limits) });
     this.#connection.onStream();
     stream.once("close", () => {
-      this.#streams.delete(stream);
+      remove();
       this.#connection.onStreamEnd();
       this.#idleSinceMs = performance.now();
       if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) this.#spend(resets);
@@ -94,7 +95,7 @@ export class SessionGuard implements Watched {
   }
 
   #resetStalled(nowMs: number): void {
-    for (const [stream, pace] of this.#streams) {
+    for (const { stream, pace } of this.#streams) {
       if (pace.isStalled(nowMs)) stream.close(constants.NGHTTP2_CANCEL);
     }
   }

@@ -3,6 +3,7 @@
  * is therefore kept to within one interval of the sweep.
  */
 import { AppError } from "../errors.ts";
+import { Roster } from "./roster.ts";
 
 export interface BodyLimits {
   /** How long a body may take before its rate counts, milliseconds. */
@@ -27,7 +28,7 @@ export interface BodyWatch {
 }
 
 export class Watchdog {
-  readonly #watched = new Set<Watched>();
+  readonly #watched = new Roster<Watched>();
   readonly #limits: BodyLimits & { readonly sweepIntervalMs: number };
   #bodies = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -52,8 +53,7 @@ export class Watchdog {
 
   /** Watches until the function that it returns is called. */
   watch(watched: Watched): () => void {
-    this.#watched.add(watched);
-    return () => this.#watched.delete(watched);
+    return this.#watched.add(watched);
   }
 
   /**

@@ -7,7 +7,7 @@ export interface Subject {
   readonly run: (durationMs: number) => Promise<Sample>;
 }
 
-const WARM_UP_MS = 1_500;
+const WARM_UP_MS = 3_000;
 const ROUND_MS = 1_500;
 const ROUNDS = 3;
 
