@@ -79,6 +79,7 @@ const REASONS: Readonly<Record<Reason, [code: keyof typeof Code, rest: string]>>
   DEADLINE_EXCEEDED: ["DeadlineExceeded", "504"],
 };
 
+/** Every code and its REST form (TRANSCODING row 66). */
 const CODES: readonly [code: keyof typeof Code, rest: string][] = [
   ["Canceled", "499 CANCELED"],
   ["Unknown", "500 INTERNAL"],
