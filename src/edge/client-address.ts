@@ -17,10 +17,9 @@ export function clientOf(request: RequestHead, trustedProxies: BlockList): strin
   let address = plainAddress(request.socket.remoteAddress ?? "");
   if (address === undefined) return "";
   const hops = hopsOf(request.headers["x-forwarded-for"]);
-  while (isTrusted(address, trustedProxies)) {
-    const hop = hops.pop();
-    const next = hop === undefined ? undefined : plainAddress(addressIn(hop));
-    // The end of the list, or garbage: the proxy that wrote it is the last who is known.
+  while (hops.length > 0 && isTrusted(address, trustedProxies)) {
+    const next = plainAddress(addressIn(hops.pop() ?? ""));
+    // Garbage: the proxy that wrote it is the last who is known.
     if (next === undefined) break;
     address = next;
   }

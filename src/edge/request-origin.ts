@@ -16,17 +16,19 @@ export interface OriginOptions {
 
 export function requestOrigin(request: RequestHead, options: OriginOptions): string {
   if (options.publicUrl) return options.publicUrl;
-  const trusted = isTrusted(request.socket.remoteAddress, options.trustedProxies);
-  const forwarded = (name: string) => (trusted ? lastOf(request.headers[name]) : undefined);
+  const forwarded = (name: string) => {
+    const value = request.headers[name];
+    const counts = value !== undefined && isTrusted(request.socket.remoteAddress, options.trustedProxies);
+    return counts ? lastOf(value) : undefined;
+  };
   const host = forwarded("x-forwarded-host") ?? request.headers.host ?? request.authority;
   const scheme = forwarded("x-forwarded-proto") === "https" || isSecure(request) ? "https" : "http";
   return host !== undefined && HOST.test(host) ? `${scheme}://${host}` : options.fallback();
 }
 
 /** The value that the nearest proxy wrote: lists grow to the right. */
-function lastOf(value: string | string[] | undefined): string | undefined {
-  const text = Array.isArray(value) ? value.join(",") : value;
-  return text?.split(",").at(-1)?.trim() || undefined;
+function lastOf(value: string | string[]): string | undefined {
+  return String(value).split(",").at(-1)?.trim() || undefined;
 }
 
 /** The sockets of HTTP/2 sessions have the property whether they are secure or not. */

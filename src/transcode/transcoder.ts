@@ -121,7 +121,8 @@ async function handleRoute(
   const context = createContext(options, exchange.request, endpoint);
   const onClose = (): void => context.leave();
   exchange.response.once("close", onClose);
-  const meter = options.meterBody?.(exchange.request) ?? UNBOUNDED;
+  const hasBody = endpoint.binder.bodyKind !== "none";
+  const meter = (hasBody ? options.meterBody?.(exchange.request) : undefined) ?? UNBOUNDED;
   try {
     await options.requestGate?.(context);
     const body = await readRequestBody(options, exchange, endpoint, context, meter);
