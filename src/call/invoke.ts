@@ -1,6 +1,6 @@
 /**
  * Calling an implementation through the interceptors, as Connect's own handlers do, but settled as soon as the call is
- * aborted, whatever the implementation still waits for: what it has begun goes on to its own end.
+ * aborted, whatever the implementation still waits for: it learns of the end by its signal.
  */
 import {
   create,

@@ -4,6 +4,7 @@ import type { Pool } from "pg";
 import type { Clock } from "../clock.ts";
 import { AppError, invalidField } from "../errors.ts";
 import { ApiKey } from "../store/entities/api-key.ts";
+import { onBehalfOfAll } from "../store/on-behalf.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
 import { transaction } from "../store/transaction.ts";
 import type { Caller } from "./caller.ts";
@@ -55,7 +56,8 @@ export class ApiKeys {
   /** Notes the use, off the caller's path; a failure only leaves lastUsedAt older. */
   #touch(id: string, now: number): void {
     const text = "update api_keys set last_used_at = to_timestamp($2 / 1000.0) where id = $1";
-    this.#pool.query({ name: "touch-api-key", text, values: [id, now] }).catch(() => {});
+    const touch = { name: "touch-api-key", text, values: [id, now] };
+    onBehalfOfAll(() => this.#pool.query(touch)).catch(() => {});
   }
 
   async list(caller: Caller, request: PageRequest): Promise<Page<ApiKey>> {

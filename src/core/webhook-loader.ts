@@ -7,6 +7,7 @@
  */
 import type { Pool } from "pg";
 import { unavailable } from "../store/batch-errors.ts";
+import { onBehalfOfAll } from "../store/on-behalf.ts";
 import { findWebhooks, type WebhookRecord } from "../store/sql/lookup.ts";
 
 interface Waiting<Value> {
@@ -64,7 +65,7 @@ export class WebhookLoader<Value> {
   async #readBatch(batch: Waiting<Value>[]): Promise<void> {
     try {
       const ids = [...new Set(batch.map((waiting) => waiting.id))];
-      const records = await findWebhooks(this.#pool, ids);
+      const records = await onBehalfOfAll(() => findWebhooks(this.#pool, ids));
       const values = new Map(ids.map((id) => [id, this.#keep(id, records.get(id))]));
       for (const waiting of batch) waiting.resolve(values.get(waiting.id));
     } catch (error) {

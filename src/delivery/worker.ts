@@ -15,6 +15,7 @@ import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
 import type { Logger } from "../observe/logger.ts";
 import { runBatch } from "../store/batch-errors.ts";
 import { GroupCommit } from "../store/group-commit.ts";
+import { onBehalfOfAll } from "../store/on-behalf.ts";
 import { claimDue, untilNextDue } from "../store/sql/claim.ts";
 import { type CompletedAttempt, completeAttempts } from "../store/sql/complete.ts";
 import { settleBlocked } from "../store/sql/hold.ts";
@@ -135,7 +136,7 @@ export class DeliveryWorker implements Handover {
   take({ webhook, event, ...ids }: HandedOver): void {
     this.#reserved.delete(ids.leaseToken);
     const first = { number: 1, step: 1, manual: false, resumeAtMs: null };
-    this.#run({ ...ids, ...first, eventId: event.id }, { webhook, event });
+    onBehalfOfAll(() => this.#run({ ...ids, ...first, eventId: event.id }, { webhook, event }));
   }
 
   #leave(destinationId: string): void {

@@ -39,6 +39,6 @@ function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promi
 }
 
 /** Connect gives a deadline as its error; anything else means that there is nobody to answer. */
-function endOf({ reason }: AbortSignal): ConnectError {
+export function endOf({ reason }: AbortSignal): ConnectError {
   return reason instanceof ConnectError ? reason : new ConnectError("the client went away", Code.Canceled);
 }

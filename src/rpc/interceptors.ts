@@ -14,7 +14,9 @@ import { http } from "../../gen/google/api/annotations_pb.ts";
 import type { ApiKeys } from "../core/api-keys.ts";
 import { AppError, type FieldViolation } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
+import { type Calling, onBehalfOf } from "../store/on-behalf.ts";
 import { callerKey } from "./context.ts";
+import { endOf } from "./deadline.ts";
 import { toConnectError } from "./error-mapping.ts";
 import { INTROSPECTION } from "./introspection.ts";
 import { createWellFormedCheck, shown, VIOLATIONS_MAX, type WellFormedCheck } from "./well-formed.ts";
@@ -27,12 +29,35 @@ export function createRequestGate(apiKeys: ApiKeys): (context: HandlerContext) =
   return async (context) => {
     if (KEYLESS.has(context.service)) return;
     try {
-      const caller = await apiKeys.authenticate(context.requestHeader.get("authorization"));
+      const authorization = context.requestHeader.get("authorization");
+      const caller = await onBehalfOf(context, () => apiKeys.authenticate(authorization));
       context.values.set(callerKey, caller);
     } catch (error) {
-      throw toConnectError(error);
+      throw context.signal.aborted ? endOf(context.signal) : toConnectError(error);
     }
   };
+}
+
+/** Lets what a call asks of the store end with it. */
+export function createStoreInterceptor(): Interceptor {
+  return (next) => async (request) => {
+    const response = await onBehalfOf(request, () => next(request));
+    return response.stream ? { ...response, message: eachOnBehalfOf(request, response.message) } : response;
+  };
+}
+
+/** A generator runs on behalf of whoever asks for its next item. */
+async function* eachOnBehalfOf<Item>(call: Calling, items: AsyncIterable<Item>) {
+  const iterator = items[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await onBehalfOf(call, () => iterator.next());
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    await iterator.return?.();
+  }
 }
 
 /** Turns whatever a service throws into what clients may see, and logs the causes of our own faults. */

@@ -23,7 +23,12 @@ import type { Logger } from "../observe/logger.ts";
 import { apiKeyService } from "./api-keys.ts";
 import { deliveryService } from "./deliveries.ts";
 import { eventService } from "./events.ts";
-import { createErrorInterceptor, createRequestGate, createValidationInterceptor } from "./interceptors.ts";
+import {
+  createErrorInterceptor,
+  createRequestGate,
+  createStoreInterceptor,
+  createValidationInterceptor,
+} from "./interceptors.ts";
 import {
   type IntrospectionLimits,
   type IntrospectionOptions,
@@ -94,7 +99,7 @@ export function rpcServerOf(
         }
       }
     },
-    interceptors: [createErrorInterceptor(logger), createValidationInterceptor()],
+    interceptors: [createErrorInterceptor(logger), createValidationInterceptor(), createStoreInterceptor()],
     requestGate,
   };
 }

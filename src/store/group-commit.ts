@@ -4,6 +4,7 @@
  * refused with SERVICE_UNAVAILABLE.
  */
 import { AppError } from "../errors.ts";
+import { onBehalfOfAll } from "./on-behalf.ts";
 
 /** Bounds of a GroupCommit. */
 export interface GroupCommitLimits {
@@ -89,7 +90,8 @@ export class GroupCommit<Item, Result> {
   async #run(batch: Waiting<Item, Result>[]): Promise<void> {
     this.#inFlight += 1;
     try {
-      const results = await this.#commit(batch.map((waiting) => waiting.item));
+      const items = batch.map((waiting) => waiting.item);
+      const results = await onBehalfOfAll(() => this.#commit(items));
       for (const [index, waiting] of batch.entries()) {
         const result = results[index];
         if (result instanceof Error) waiting.reject(result);

@@ -1,6 +1,7 @@
 /** Work behind the scenes: releasing what was held, purging what was deleted or has ended, making partitions ahead. */
 import type { Pool } from "pg";
 import type { Logger } from "../observe/logger.ts";
+import { onBehalfOfAll } from "./on-behalf.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { releaseStep } from "./sql/hold.ts";
 import { purgeDedupe, purgeStep } from "./sql/purge.ts";
@@ -43,7 +44,7 @@ export class Maintenance {
   wake(): void {
     if (this.#stopped) return;
     this.#again = true;
-    this.#running ??= this.#run().finally(() => {
+    this.#running ??= onBehalfOfAll(() => this.#run()).finally(() => {
       this.#running = undefined;
     });
   }

@@ -3,6 +3,8 @@
  * fork scoped to its organization; the three hot statements live in `sql/` on a pool of their own.
  */
 import { type EntityManager, MikroORM } from "@mikro-orm/postgresql";
+import type { Pool } from "pg";
+import { endWithCalls } from "./end-with-calls.ts";
 import { ApiKey } from "./entities/api-key.ts";
 import { Delivery, DeliveryAttempt } from "./entities/delivery.ts";
 import { Event } from "./entities/event.ts";
@@ -18,7 +20,10 @@ export async function createOrm(connection: StoreConnection): Promise<Orm> {
   return await MikroORM.init({
     entities: [Organization, ApiKey, Webhook, WebhookSecret, WebhookCounters, Event, Delivery, DeliveryAttempt],
     dbName: "alumia",
-    driverOptions: poolOptions(connection, "orm"),
+    driverOptions: {
+      ...poolOptions(connection, "orm"),
+      onPoolCreated: (pool: Pool) => endWithCalls(pool, connection.connectTimeoutMs),
+    },
     autoJoinRefsForFilters: false,
     allowGlobalContext: false,
     ensureDatabase: false,

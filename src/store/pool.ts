@@ -1,5 +1,6 @@
 /** Connections to PostgreSQL: how to reach it, and the pool of the hot statements. */
 import { Pool, type PoolConfig } from "pg";
+import { endWithCalls } from "./end-with-calls.ts";
 
 /** Where PostgreSQL is and how many connections may be used. Times in milliseconds. */
 export interface StoreConnection {
@@ -36,6 +37,7 @@ export function createHotPool(connection: StoreConnection, onDrop: (error: Error
     // A plan made while a table is small must not scan it once it is large: keep the planner on the indexes.
     options: "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off",
   });
+  endWithCalls(pool, connection.connectTimeoutMs);
   pool.on("error", onDrop);
   pool.on("connect", (client) => client.on("error", onDrop));
   return pool;

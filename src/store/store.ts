@@ -5,6 +5,7 @@ import { ConfigError } from "../config.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/embedded-postgres.ts";
 import { migrate, schemaIsCurrent } from "./migrate.ts";
+import { onBehalfOfAll } from "./on-behalf.ts";
 import { createOrm, type Orm } from "./orm.ts";
 import { createHotPool, type StoreConnection } from "./pool.ts";
 
@@ -83,7 +84,7 @@ async function connect(
     orm,
     endpoints: typeof target === "string" ? await endpointsOf(target) : [{ address: target.host, port: target.port }],
     applied,
-    check: async () => await schemaIsCurrent((sql) => pool.query(sql)),
+    check: () => onBehalfOfAll(() => schemaIsCurrent((sql) => pool.query(sql))),
     close: () => {
       closed ??= close();
       return closed;

@@ -10,14 +10,26 @@ export interface PostgresProxy {
   restore(): void;
   /** Breaks the connection on which the next statement that contains `marker` is answered, instead of passing the answer on. */
   loseAnswerTo(marker: string): void;
+  /** Holds the next statement that contains `marker` back until a cancel request has overtaken it. */
+  holdUntilCancel(marker: string): void;
   close(): Promise<void>;
 }
+
+/** The code in the place of a protocol version that makes a start-up packet a cancel request. */
+const CANCEL_REQUEST = 80_877_102;
+const isCancelRequest = (data: Buffer) => data.length === 16 && data.readInt32BE(4) === CANCEL_REQUEST;
 
 export async function startPostgresProxy(databaseUrl: string): Promise<PostgresProxy> {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
   let isCut = false;
   let marker: string | undefined;
+  let heldMarker: string | undefined;
+  let heldBack: (() => void) | undefined;
+  const letHeldGo = () => {
+    heldBack?.();
+    heldBack = undefined;
+  };
 
   function join(client: Socket): void {
     const upstream = connect(Number(target.port), target.hostname);
@@ -34,12 +46,16 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
         end();
       });
     }
-    client.on("data", (data) => {
+    client.on("data", (data: Buffer) => {
       if (marker !== undefined && data.includes(marker)) {
         marker = undefined;
         losesAnswer = true;
       }
-      upstream.write(data);
+      if (isCancelRequest(data)) upstream.once("close", letHeldGo);
+      if (heldMarker !== undefined && data.includes(heldMarker)) {
+        heldMarker = undefined;
+        heldBack = () => upstream.write(data);
+      } else upstream.write(data);
     });
     upstream.on("data", (data) => {
       if (losesAnswer) end();
@@ -69,6 +85,9 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     },
     loseAnswerTo: (text) => {
       marker = text;
+    },
+    holdUntilCancel: (text) => {
+      heldMarker = text;
     },
     close: async () => {
       cut();
