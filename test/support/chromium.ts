@@ -34,7 +34,7 @@ export const CHROMIUM_ADVICE = "install chromium (apt-get install chromium), or 
  */
 export async function findChromium(): Promise<string | undefined> {
   const { CHROMIUM_PATH } = process.env;
-  if (CHROMIUM_PATH !== undefined) return CHROMIUM_PATH;
+  if (CHROMIUM_PATH) return CHROMIUM_PATH;
   return (await installed()) ?? (await install());
 }
 
