@@ -70,6 +70,18 @@ class QuickRetry extends Error {
   }
 }
 
+/**
+ * The attempt was made, but its outcome could not be recorded. Its lease is left to end, so that whoever takes the
+ * delivery over writes the attempt down as interrupted: given back, its number would be used again.
+ */
+export class OutcomeLostError extends Error {
+  override readonly name = "OutcomeLostError";
+
+  constructor(cause: unknown) {
+    super("an attempt's outcome could not be recorded", { cause });
+  }
+}
+
 type Attempt = Pick<RunJob, "number" | "step" | "manual">;
 
 /** Makes the claimed attempt and its quick tries. Resolves when the delivery is finished or back in the queue. */
@@ -120,8 +132,24 @@ async function attemptOnce(
   const forwarded = event
     ? await forwardOrFail(event, { webhook, url, number: attempt.number }, context)
     : eventGone(context);
+  const settling = settle(job, attempt, { url, forwarded, eventIsThere: event !== undefined }, context);
+  return await settling.catch((error: unknown) => {
+    throw new OutcomeLostError(error);
+  });
+}
+
+/** Records an attempt that was made, and what follows it; undefined if its lease was lost. */
+async function settle(
+  job: RunJob,
+  attempt: Attempt,
+  made: { readonly url: string; readonly forwarded: Forwarded; readonly eventIsThere: boolean },
+  context: RunContext,
+): Promise<NextState | undefined> {
+  const { url, forwarded } = made;
   const step = judge(job, attempt, forwarded.result, context);
-  const next = event ? toNextState(step, attempt, forwarded.result, context) : ({ kind: "canceled" } as const);
+  const next = made.eventIsThere
+    ? toNextState(step, attempt, forwarded.result, context)
+    : ({ kind: "canceled" } as const);
   // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
   if (step.kind === "stop" && (await stopForwarding(context.pool, job.webhookId, url, step.reason))) {
     context.logger.warn({ webhook: job.webhookId, reason: step.reason }, "forwarding stopped: the destination is gone");

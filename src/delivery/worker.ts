@@ -23,7 +23,7 @@ import { extendLeases, giveBackLeases } from "../store/sql/lease.ts";
 import { Alarm } from "./alarm.ts";
 import type { ForwardSettings } from "./forward.ts";
 import { Occupancy } from "./occupancy.ts";
-import { type Handed, type RunContext, type RunJob, runDelivery } from "./run.ts";
+import { type Handed, OutcomeLostError, type RunContext, type RunJob, runDelivery } from "./run.ts";
 import { Slots } from "./slots.ts";
 
 /** How often a delivery past its schedule is taken over from a worker that died over it, before it has failed. */
@@ -162,10 +162,14 @@ export class DeliveryWorker implements Handover {
     this.#runs.set(job.leaseToken, { job, abort, ended });
   }
 
-  /** A run ended by the store's failure: the delivery goes back as it was, or is taken over when its lease ends. */
+  /**
+   * A run ended by the store's failure: a delivery whose attempt was not made goes back as it was; any other is taken
+   * over when its lease ends.
+   */
   async #giveUp(job: RunJob, error: unknown): Promise<void> {
     const { pool, leaseMs, logger } = this.#options;
     logger.error({ delivery: job.deliveryId, err: error }, "a delivery run failed");
+    if (error instanceof OutcomeLostError) return;
     if (!this.#overdue.signal.aborted)
       await sleep(STORE_REST_MS, undefined, { signal: this.#overdue.signal }).catch(() => {});
     await giveBackLeases(pool, [job], leaseMs).catch(() => {});

@@ -57,6 +57,24 @@ test("a delivery whose event is gone is canceled, and its history says why", asy
   expect(ended.response).toMatchObject({ errorCode: "internal", errorMessage: "the event is no longer recorded" });
 });
 
+test("an attempt whose outcome cannot be recorded is written down as interrupted, and its number is not used again", async () => {
+  destination.behave(answer(200));
+  const own = await startService({ env: { DELIVERY_LEASE_MS: "1000" } });
+  try {
+    const webhook = await createForwardingWebhook(own, destination.url);
+    await own.pool.query("alter table delivery_attempts add constraint refused check (status <> 'succeeded')");
+    const before = destination.arrivals.length;
+    const eventId = await webhook.sendEvent();
+    const arrivals = await destination.arrived(before + 2);
+    await own.pool.query("alter table delivery_attempts drop constraint refused");
+    const done = await webhook.settled(eventId, "succeeded", 2);
+    expect(outline(done)).toEqual(["1 scheduled interrupted", "2 scheduled succeeded"]);
+    expect(arrivals.slice(before).map(({ headers }) => headers["alumia-attempt"])).toEqual(["1", "2"]);
+  } finally {
+    await own.stop();
+  }
+});
+
 test("many manual retries at once: one is taken, the others are told so", async () => {
   destination.behave(answer(200));
   const webhook = await createForwardingWebhook(service, destination.url);

@@ -16,6 +16,8 @@ async function run({ module, name, args }: Task): Promise<TaskResult> {
   }
 }
 
+// Whoever asked is gone: nobody would end this any more.
+process.once("disconnect", () => process.exit());
 process.once("message", (task: Task) => {
   void run(task).then((result) => process.send?.(result));
 });
