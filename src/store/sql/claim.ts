@@ -71,7 +71,7 @@ with due as materialized (
     status = case when o.go then 'delivering' when o.spent then 'failed' else 'pending' end,
     next_attempt_at = case when not o.go and not o.spent then o.due_at end,
     completed_at = case when o.spent then now() end
-  from open o where d.id = o.delivery_id
+  from open o where d.id = o.delivery_id and (o.go or o.spent or o.lease_token is not null)
 ), unleased as (
   update delivery_queue q set lease_token = null, started_at = null
   from open o where q.delivery_id = o.delivery_id and not o.go and not o.spent and q.lease_token is not null

@@ -22,7 +22,8 @@ with due as materialized (
   where q.delivery_id = d.delivery_id and q.lease_token is null and f.held and not f.ended
   returning q.delivery_id
 )
-update deliveries d set status = 'paused', updated_at = now() from held h where d.id = h.delivery_id`;
+update deliveries d set status = 'paused', updated_at = now() from held h
+where d.id = h.delivery_id and d.status <> 'paused'`;
 
 /** Holds due deliveries whose webhook is paused or stopped; cancels those whose webhook has no url or is gone. */
 export async function settleBlocked(pool: Pool, deliveryIds: readonly string[]): Promise<void> {
