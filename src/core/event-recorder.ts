@@ -45,7 +45,7 @@ export class EventRecorder {
     this.#inserts = new GroupCommit(
       (rows) => runBatch(rows, (batch) => insertReceived(pool, batch, settings), batchRetriesMax),
       limits,
-      (row) => row.body.length + ROW_BYTES,
+      { bytesOf: (row) => row.body.length + ROW_BYTES, ownerOf: (row) => row.organizationId },
     );
     this.#repeats = new GroupCommit(async (keys) => {
       try {

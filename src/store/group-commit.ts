@@ -1,9 +1,10 @@
 /**
  * Group commit: items that arrive while a batch is committing form the next one. No timer: an idle submit commits at
  * once. Bounded in rows and bytes of a batch, batches in flight, and rows and bytes that wait; past that a submit is
- * refused with SERVICE_UNAVAILABLE.
+ * refused: with TOO_MANY_REQUESTS where its owner alone has too much waiting, else with SERVICE_UNAVAILABLE.
  */
 import { AppError } from "../errors.ts";
+import { FairQueue } from "./fair-queue.ts";
 import { onBehalfOfAll } from "./on-behalf.ts";
 
 /** Bounds of a GroupCommit. */
@@ -22,12 +23,19 @@ interface Waiting<Item, Result> {
   readonly reject: (error: unknown) => void;
 }
 
+/** What a GroupCommit asks of its items. */
+export interface ItemTraits<Item> {
+  /** Weight against the byte bounds; 0 by default. */
+  readonly bytesOf?: (item: Item) => number;
+  /** Owners share the queue and each batch fairly; by default nobody owns anything. */
+  readonly ownerOf?: (item: Item) => string;
+}
+
 export class GroupCommit<Item, Result> {
   readonly #commit: (items: Item[]) => Promise<(Result | Error)[]>;
-  readonly #bytesOf: (item: Item) => number;
+  readonly #traits: ItemTraits<Item>;
   readonly #limits: GroupCommitLimits;
-  #queue: Waiting<Item, Result>[] = [];
-  #queueBytes = 0;
+  readonly #queue: FairQueue<Waiting<Item, Result>>;
   #inFlight = 0;
   #scheduled = false;
   readonly #idle: (() => void)[] = [];
@@ -36,24 +44,22 @@ export class GroupCommit<Item, Result> {
   constructor(
     commit: (items: Item[]) => Promise<(Result | Error)[]>,
     limits: GroupCommitLimits,
-    bytesOf: (item: Item) => number = () => 0,
+    traits: ItemTraits<Item> = {},
   ) {
     this.#commit = commit;
     this.#limits = limits;
-    this.#bytesOf = bytesOf;
+    this.#traits = traits;
+    this.#queue = new FairQueue({ rowsMax: limits.queueRowsMax, bytesMax: limits.queueBytesMax });
   }
 
   /** Resolves once the item's batch has committed. */
   submit(item: Item): Promise<Result> {
-    const bytes = this.#bytesOf(item);
-    const { queueRowsMax, queueBytesMax } = this.#limits;
-    if (this.#queue.length >= queueRowsMax || (this.#queue.length > 0 && this.#queueBytes + bytes > queueBytesMax)) {
-      return Promise.reject(new AppError("SERVICE_UNAVAILABLE", "the server is full; try again shortly"));
-    }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ item, bytes, resolve, reject });
-      this.#queueBytes += bytes;
-      this.#schedule();
+      const bytes = this.#traits.bytesOf?.(item) ?? 0;
+      const refusal = this.#queue.push(this.#traits.ownerOf?.(item), { item, bytes, resolve, reject });
+      if (refusal === "full") reject(new AppError("SERVICE_UNAVAILABLE", "the server is full; try again shortly"));
+      else if (refusal === "owner full") reject(new AppError("TOO_MANY_REQUESTS", "too many events at once"));
+      else this.#schedule();
     });
   }
 
@@ -70,21 +76,11 @@ export class GroupCommit<Item, Result> {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      while (this.#queue.length > 0 && this.#inFlight < this.#limits.inFlightMax) void this.#run(this.#take());
+      const { inFlightMax, batchRowsMax, batchBytesMax } = this.#limits;
+      while (this.#queue.length > 0 && this.#inFlight < inFlightMax) {
+        void this.#run(this.#queue.take(batchRowsMax, batchBytesMax));
+      }
     });
-  }
-
-  #take(): Waiting<Item, Result>[] {
-    let rows = 0;
-    let bytes = 0;
-    for (const waiting of this.#queue) {
-      if (rows === this.#limits.batchRowsMax) break;
-      if (rows > 0 && bytes + waiting.bytes > this.#limits.batchBytesMax) break;
-      rows += 1;
-      bytes += waiting.bytes;
-    }
-    this.#queueBytes -= bytes;
-    return this.#queue.splice(0, rows);
   }
 
   async #run(batch: Waiting<Item, Result>[]): Promise<void> {

@@ -26,7 +26,7 @@ function harness(limits: Partial<GroupCommitLimits> = {}) {
         batches.push({ items, finish: (results = items.map(String)) => resolve(results), fail: reject });
       }),
     { ...ROOMY, ...limits },
-    (item) => item,
+    { bytesOf: (item) => item },
   );
   return {
     group,
@@ -140,6 +140,29 @@ describe("a full queue refuses", () => {
     batch(2).finish();
     expect(await Promise.all([large, fits, exactly])).toEqual(["50", "4", "6"]);
   });
+});
+
+test("an owner that has too much waiting is refused by itself, and others are in the next batch", async () => {
+  const batches: string[][] = [];
+  const ends: (() => void)[] = [];
+  const group = new GroupCommit<string, string>(
+    (items) => {
+      batches.push(items);
+      return new Promise((resolve) => ends.push(() => resolve(items)));
+    },
+    { ...ROOMY, batchRowsMax: 3, queueRowsMax: 8 },
+    { ownerOf: (item) => item.charAt(0) },
+  );
+  const flood = ["a1", "a2", "a3", "a4", "a5"].map((item) => codeOf(group.submit(item)));
+  const quiet = group.submit("b1");
+  expect(await flood[4]).toBe("TOO_MANY_REQUESTS");
+  await turn();
+  expect(batches).toEqual([["a1", "b1", "a2"]]);
+  ends[0]?.();
+  expect(await quiet).toBe("b1");
+  await turn();
+  ends[1]?.();
+  expect(await Promise.all(flood.slice(0, 4))).toEqual(["resolved", "resolved", "resolved", "resolved"]);
 });
 
 describe("failures", () => {
