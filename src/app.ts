@@ -55,6 +55,8 @@ export interface App {
   /** Whether there is no API key at all yet. */
   readonly keyless: boolean;
   readonly pool: Pool;
+  /** The pool that looks webhooks up. */
+  readonly webhookLookups: Pool;
   readonly worker: DeliveryWorker;
   readonly maintenance: Maintenance;
   /** What is open at the port. */
@@ -76,6 +78,7 @@ export async function startApp(config: Config, logger: Logger, seams: AppSeams =
     logger,
     hotConnectionsMax: LIMITS.hotPoolConnectionsMax,
     ormConnectionsMax: LIMITS.ormPoolConnectionsMax,
+    lookupConnectionsMax: LIMITS.lookupPoolConnectionsMax,
     statementTimeoutMs: LIMITS.statementTimeoutMs,
     connectTimeoutMs: LIMITS.connectTimeoutMs,
     partitionDaysAhead: LIMITS.partitionDaysAhead,
@@ -131,10 +134,11 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   const onUnusable = (webhook: string, err: unknown) =>
     logger.error({ webhook, err }, "a stored secret cannot be used");
   const loader = new WebhookLoader({
-    pool,
+    pool: store.webhookLookups,
     prepare: (record) => new ReceivingWebhook(record, box, onUnusable),
     entriesMax: LIMITS.webhookCacheEntriesMax,
     batchMax: LIMITS.webhookLookupBatchMax,
+    intervalMs: LIMITS.webhookLookupIntervalMs,
   });
   const client = createClient(config, policy, seams);
   const worker = createWorker({ config, logger, pool, clock, client, loader, seams });
@@ -170,7 +174,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     perClientMax: limits.receivesPerClientMax,
     perWebhookMax: limits.receivesPerWebhookMax,
   });
-  const apiKeys = new ApiKeys({ orm, pool, clock, production: config.production });
+  const apiKeys = new ApiKeys({ orm, pool, lookups: store.keyLookups, clock, production: config.production });
   const wake = () => worker.wake();
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const readiness = async () => ({ store: await checkStore(), delivery: worker.alive });
@@ -265,6 +269,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     bootstrapKey,
     keyless,
     pool,
+    webhookLookups: store.webhookLookups,
     worker,
     maintenance,
     counts: () => listener.counts(),

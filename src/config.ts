@@ -64,6 +64,8 @@ export const LIMITS = Object.freeze({
   webhookCacheEntriesMax: 10_000,
   /** Ids that one look-up query asks for. */
   webhookLookupBatchMax: 500,
+  /** Least time from the beginning of one look-up query to that of the next, milliseconds. */
+  webhookLookupIntervalMs: 10,
   /** Completions: rows of one batch. */
   completeBatchRowsMax: 256,
   /** Response bytes and header bytes kept with an attempt. */
@@ -83,6 +85,8 @@ export const LIMITS = Object.freeze({
   /** Connections of the pools: hot statements, entity reads. */
   hotPoolConnectionsMax: 8,
   ormPoolConnectionsMax: 8,
+  /** Connections of each pool that strangers can put to work: look-ups of webhooks, look-ups of API keys. */
+  lookupPoolConnectionsMax: 2,
   /** Longest that one statement on behalf of a caller may run, milliseconds. */
   statementTimeoutMs: 30_000,
   /** How long a statement may wait for a connection, milliseconds. */

@@ -16,7 +16,7 @@ export async function keys(args: string[]): Promise<void> {
   if (name.length > 120 || org.length > 120) throw new UsageError("--org and --name take at most 120 characters");
   const config = loadConfig(process.env);
   await withStore(config, async ({ pool, orm }) => {
-    const apiKeys = new ApiKeys({ orm, pool, clock: systemClock, production: config.production });
+    const apiKeys = new ApiKeys({ orm, pool, lookups: pool, clock: systemClock, production: config.production });
     const { key } = await apiKeys.create(await ensureOrganization(pool, org.trim()), name.trim(), null);
     process.stdout.write(`${key}\n`);
   });

@@ -11,6 +11,7 @@ export async function withStore(config: Config, work: (store: Store) => Promise<
     logger: createLogger(config.logLevel === "info" ? "warn" : config.logLevel),
     hotConnectionsMax: 2,
     ormConnectionsMax: 2,
+    lookupConnectionsMax: 1,
     statementTimeoutMs: LIMITS.statementTimeoutMs,
     connectTimeoutMs: LIMITS.connectTimeoutMs,
     partitionDaysAhead: LIMITS.partitionDaysAhead,

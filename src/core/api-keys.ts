@@ -27,12 +27,15 @@ where hash = $1 and revoked_at is null and (expires_at is null or expires_at > t
 export class ApiKeys {
   readonly #orm: Orm;
   readonly #pool: Pool;
+  readonly #lookups: Pool;
   readonly #clock: Clock;
   readonly #production: boolean;
 
-  constructor(options: { orm: Orm; pool: Pool; clock: Clock; production: boolean }) {
+  /** `lookups`: a pool of their own, because anybody can ask for them. */
+  constructor(options: { orm: Orm; pool: Pool; lookups: Pool; clock: Clock; production: boolean }) {
     this.#orm = options.orm;
     this.#pool = options.pool;
+    this.#lookups = options.lookups;
     this.#clock = options.clock;
     this.#production = options.production;
   }
@@ -42,7 +45,7 @@ export class ApiKeys {
     const key = /^Bearer +(alm_(?:live|test)_[0-9a-f]{32,128})$/i.exec(authorization ?? "")?.[1];
     if (!key) throw new AppError("UNAUTHORIZED", "send an API key: Authorization: Bearer alm_live_…");
     const now = this.#clock.now();
-    const { rows } = await this.#pool.query<{ id: string; organization_id: string; stale: boolean }>({
+    const { rows } = await this.#lookups.query<{ id: string; organization_id: string; stale: boolean }>({
       name: "find-api-key",
       text: FIND,
       values: [hashOf(key), now - LAST_USED_GRAIN_MS, now],

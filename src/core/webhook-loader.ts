@@ -2,9 +2,11 @@
  * Webhooks in memory, with their keys, for the receive path and the delivery worker.
  *
  * Look-ups are coalesced: one query runs at a time and takes every id that was asked for before it started, so that
- * any number of unknown ids or forged signatures costs one query at a time. A fresh read never answers with what was
- * read before it was asked for. A cached webhook may be stale: the statement that commits an event checks its version.
+ * any number of unknown ids or forged signatures costs one query at a time, and a bounded number of them a second: the
+ * next one begins no sooner than an interval after the last began, or at once where the last is longer ago. A fresh
+ * read never answers with what was read before it was asked for. A cached webhook may be stale: the statement that commits an event checks its version.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import { unavailable } from "../store/batch-errors.ts";
 import { onBehalfOfAll } from "../store/on-behalf.ts";
@@ -22,8 +24,11 @@ export class WebhookLoader<Value> {
   readonly #prepare: (record: WebhookRecord) => Value;
   readonly #entriesMax: number;
   readonly #batchMax: number;
+  readonly #intervalMs: number;
   #waiting: Waiting<Value>[] = [];
   #running = false;
+  /** When the next query may begin, by performance.now(). */
+  #nextMs = 0;
 
   /** `prepare` makes of a record what is kept in memory. */
   constructor(options: {
@@ -31,11 +36,13 @@ export class WebhookLoader<Value> {
     prepare: (record: WebhookRecord) => Value;
     entriesMax: number;
     batchMax: number;
+    intervalMs: number;
   }) {
     this.#pool = options.pool;
     this.#prepare = options.prepare;
     this.#entriesMax = options.entriesMax;
     this.#batchMax = options.batchMax;
+    this.#intervalMs = options.intervalMs;
   }
 
   /** The webhook as last read, if it is in memory. */
@@ -58,7 +65,12 @@ export class WebhookLoader<Value> {
 
   async #run(): Promise<void> {
     this.#running = true;
-    while (this.#waiting.length > 0) await this.#readBatch(this.#waiting.splice(0, this.#batchMax));
+    while (this.#waiting.length > 0) {
+      const waitMs = this.#nextMs - performance.now();
+      if (waitMs > 0) await sleep(waitMs);
+      this.#nextMs = performance.now() + this.#intervalMs;
+      await this.#readBatch(this.#waiting.splice(0, this.#batchMax));
+    }
     this.#running = false;
   }
 

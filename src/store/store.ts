@@ -7,7 +7,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/embedde
 import { migrate, schemaIsCurrent } from "./migrate.ts";
 import { onBehalfOfAll } from "./on-behalf.ts";
 import { createOrm, type Orm } from "./orm.ts";
-import { createHotPool, type StoreConnection } from "./pool.ts";
+import { createPool, type StoreConnection } from "./pool.ts";
 
 /** Where PostgreSQL listens unless its URL says otherwise. */
 const POSTGRES_PORT = 5432;
@@ -19,6 +19,7 @@ export interface StoreOptions {
   readonly logger: Logger;
   readonly hotConnectionsMax: number;
   readonly ormConnectionsMax: number;
+  readonly lookupConnectionsMax: number;
   readonly statementTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly partitionDaysAhead: number;
@@ -26,6 +27,10 @@ export interface StoreOptions {
 
 export interface Store {
   readonly pool: Pool;
+  /** Looks webhooks up by their ids, and nothing else. */
+  readonly webhookLookups: Pool;
+  /** Looks API keys up, and nothing else. */
+  readonly keyLookups: Pool;
   readonly orm: Orm;
   /** Names and addresses of a database that is reached over TCP; deliveries must never go there. */
   readonly endpoints: readonly { readonly address: string; readonly port: number }[];
@@ -71,16 +76,21 @@ async function connect(
   const connection: StoreConnection = { ...options, target };
   const applied = await migrate(connection, { now: Date.now(), partitionDaysAhead: options.partitionDaysAhead });
   if (applied.length > 0) logger.info({ migrations: applied }, "migrations applied");
-  const pool = createHotPool(connection, (error) => logger.warn({ err: error }, "a database connection was lost"));
+  const onDrop = (error: Error) => logger.warn({ err: error }, "a database connection was lost");
+  const pool = createPool(connection, "hot", onDrop);
+  const webhookLookups = createPool(connection, "webhook-lookup", onDrop);
+  const keyLookups = createPool(connection, "key-lookup", onDrop);
   const orm = await createOrm(connection);
   let closed: Promise<void> | undefined;
   const close = async () => {
     await orm.close(true);
-    await pool.end();
+    await Promise.all([pool, webhookLookups, keyLookups].map((one) => one.end()));
     await embedded?.stop();
   };
   return {
     pool,
+    webhookLookups,
+    keyLookups,
     orm,
     endpoints: typeof target === "string" ? await endpointsOf(target) : [{ address: target.host, port: target.port }],
     applied,

@@ -3,24 +3,26 @@ import type { Pool } from "pg";
 import { expect, test } from "vitest";
 import { WebhookLoader } from "../../src/core/webhook-loader.ts";
 import { AppError } from "../../src/errors.ts";
+import { eventually } from "../support/eventually.ts";
 
 const idOf = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
 
 /** A loader of what `rows` says exists, over a pool whose queries end when the test says so. */
-function harness(limits: { entriesMax?: number; batchMax?: number } = {}) {
-  const queries: { ids: string[]; answer: () => void; fail: (error: Error) => void }[] = [];
+function harness(limits: { entriesMax?: number; batchMax?: number; intervalMs?: number } = {}) {
+  const queries: { ids: string[]; atMs: number; answer: () => void; fail: (error: Error) => void }[] = [];
   const existing = new Map<string, string>();
   const query = ({ values: [ids] }: { values: [string[]] }) =>
     new Promise((resolve, reject) => {
       // What is read is what there was when the query began.
       const rows = ids.filter((id) => existing.has(id)).map((id) => ({ id, name: existing.get(id), secrets: [] }));
-      queries.push({ ids, answer: () => resolve({ rows }), fail: reject });
+      queries.push({ ids, atMs: performance.now(), answer: () => resolve({ rows }), fail: reject });
     });
   const loader = new WebhookLoader({
     pool: { query } as unknown as Pool,
     prepare: (record) => record.name,
     entriesMax: limits.entriesMax ?? 100,
     batchMax: limits.batchMax ?? 500,
+    intervalMs: limits.intervalMs ?? 0,
   });
   const answer = async (index: number) => {
     const found = queries[index];
@@ -114,4 +116,20 @@ test("a query that fails is SERVICE_UNAVAILABLE for those who asked, and the nex
   expect(await failed).toBeInstanceOf(AppError);
   expect(await failed).toMatchObject({ reason: "SERVICE_UNAVAILABLE", cause });
   expect(await next).toBe("one");
+});
+
+test("queries are spaced, whoever asks and however often; after a rest the next one runs at once", async () => {
+  const intervalMs = 50;
+  const { loader, queries, answer } = harness({ intervalMs });
+  for (let n = 0; n < 3; n++) {
+    const asked = loader.get(idOf(n));
+    const more = loader.get(idOf(n + 10));
+    if (n === 0) expect(queries).toHaveLength(1);
+    await eventually("asked", async () => queries.length > n);
+    await answer(n);
+    await Promise.race([asked, more]);
+  }
+  const gaps = queries.slice(1).map(({ atMs }, n) => atMs - (queries[n]?.atMs ?? 0));
+  // A timer may fire a millisecond early.
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(intervalMs - 2);
 });

@@ -18,7 +18,9 @@ afterAll(async () => {
 /** Counts the look-ups of webhooks, and how many ran at the same time, until `stop`. */
 function watchLookups() {
   const watched = { count: 0, atOnceMax: 0, stop: () => {} };
-  const query = service.pool.query.bind(service.pool) as (...args: unknown[]) => Promise<unknown>;
+  const query = service.app.webhookLookups.query.bind(service.app.webhookLookups) as (
+    ...args: unknown[]
+  ) => Promise<unknown>;
   let running = 0;
   const counting = async (...args: unknown[]) => {
     const isLookup = (args[0] as { name?: string }).name === "find-webhooks";
@@ -32,8 +34,8 @@ function watchLookups() {
       running -= 1;
     }
   };
-  Object.assign(service.pool, { query: counting });
-  watched.stop = () => void Object.assign(service.pool, { query });
+  Object.assign(service.app.webhookLookups, { query: counting });
+  watched.stop = () => void Object.assign(service.app.webhookLookups, { query });
   return watched;
 }
 

@@ -25,6 +25,7 @@ beforeAll(async () => {
     target: database.url,
     hotConnectionsMax: 1,
     ormConnectionsMax: 1,
+    lookupConnectionsMax: 1,
     statementTimeoutMs: LIMITS.statementTimeoutMs,
     connectTimeoutMs: LIMITS.connectTimeoutMs,
   });
@@ -214,7 +215,7 @@ describe("findEventContent", () => {
 
 describe("ApiKeys.revoke", () => {
   const revoke = async (id: string) => {
-    const apiKeys = new ApiKeys({ orm, pool, clock: { now: () => Date.now() }, production: false });
+    const apiKeys = new ApiKeys({ orm, pool, lookups: pool, clock: { now: () => Date.now() }, production: false });
     await apiKeys.revoke({ organizationId: mine.organizationId }, id);
   };
 
@@ -241,7 +242,7 @@ describe("ApiKeys.revoke", () => {
 });
 
 test("a foreign id leaves no trace of what it names in the refusal", async () => {
-  const apiKeys = new ApiKeys({ orm, pool, clock: { now: () => Date.now() }, production: false });
+  const apiKeys = new ApiKeys({ orm, pool, lookups: pool, clock: { now: () => Date.now() }, production: false });
   const caller = { organizationId: mine.organizationId };
   const messages = [theirs.keyId, newId()].map(async (id) => await apiKeys.revoke(caller, id).catch(String));
   const [foreign, unknown] = await Promise.all(messages);

@@ -7,6 +7,7 @@ export async function migrateTemplate(url: string): Promise<void> {
     target: url,
     hotConnectionsMax: 1,
     ormConnectionsMax: 1,
+    lookupConnectionsMax: 1,
     statementTimeoutMs: LIMITS.statementTimeoutMs,
     connectTimeoutMs: LIMITS.connectTimeoutMs,
   };

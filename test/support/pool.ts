@@ -1,7 +1,7 @@
 /** The service's own kind of pool on a test database, for tests of what lies below the service. */
 import type { Pool } from "pg";
 import { LIMITS } from "../../src/config.ts";
-import { createHotPool, type StoreConnection } from "../../src/store/pool.ts";
+import { createPool as createStorePool, type StoreConnection } from "../../src/store/pool.ts";
 import type { TestDatabase } from "./postgres.ts";
 
 export function connectionTo(database: TestDatabase): StoreConnection {
@@ -9,6 +9,7 @@ export function connectionTo(database: TestDatabase): StoreConnection {
     target: database.url,
     hotConnectionsMax: 4,
     ormConnectionsMax: 2,
+    lookupConnectionsMax: 1,
     statementTimeoutMs: LIMITS.statementTimeoutMs,
     connectTimeoutMs: LIMITS.connectTimeoutMs,
   };
@@ -16,5 +17,5 @@ export function connectionTo(database: TestDatabase): StoreConnection {
 
 /** End it before the database is dropped. */
 export function createPool(database: TestDatabase): Pool {
-  return createHotPool(connectionTo(database), () => {});
+  return createStorePool(connectionTo(database), "hot", () => {});
 }
