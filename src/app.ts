@@ -61,6 +61,8 @@ export interface App {
   readonly maintenance: Maintenance;
   /** What is open at the port. */
   counts(): ListenerCounts;
+  /** Bytes of request bodies in memory. */
+  bodyBytes(): number;
   /** Stops accepting, finishes what is under way within the grace, releases leases. May be called twice. */
   stop(): Promise<void>;
 }
@@ -200,6 +202,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     limits,
   });
   const watchdog = new Watchdog(limits);
+  const budget = new BodyBudget(limits);
   const stopping = new AbortController();
   const trustedProxies = addressRanges(config.trustedProxyCidrs);
   const origin = () => originOf(config, port);
@@ -215,7 +218,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     fallbackOrigin: origin,
     payloadBytesMax: config.maxPayloadBytes,
     apiBodyBytesMax: Math.max(LIMITS.apiBodyBytesMax, 2 * config.maxPayloadBytes),
-    budget: new BodyBudget(limits),
+    budget,
     jsonDepthMax: LIMITS.jsonDepthMax,
     compressBytesMin: LIMITS.compressBytesMin,
     timeoutMsMax: LIMITS.timeoutMsMax,
@@ -273,6 +276,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     worker,
     maintenance,
     counts: () => listener.counts(),
+    bodyBytes: () => budget.bytes,
     stop: () => {
       stopped ??= stopAll();
       return stopped;

@@ -50,6 +50,16 @@ async function* count(exchange: Exchange, body: AsyncIterable<Uint8Array>, meter
     }
   } finally {
     meter.complete();
+    // What still comes is nobody's. An HTTP/2 stream that holds unread bytes would stay for ever, closed or not.
+    void drain(chunks);
+  }
+}
+
+async function drain(chunks: AsyncIterator<unknown>): Promise<void> {
+  try {
+    while (!(await chunks.next()).done);
+  } catch {
+    // The client is gone.
   }
 }
 

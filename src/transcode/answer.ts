@@ -96,9 +96,9 @@ export function writeChunk(exchange: Exchange, chunk: Uint8Array | string): bool
 
 /** Lets go of a body that nobody read, so that the connection (HTTP/2: only the stream) is free for the next request. */
 export function releaseBody({ request }: Exchange): void {
-  if (!isHttp2(request)) {
-    request.resume();
-  } else if (!request.readableEnded && declaredBodyBytes(request) !== 0) {
+  // A paused HTTP/2 stream that holds unread bytes would stay for ever, closed or not.
+  request.resume();
+  if (isHttp2(request) && !request.readableEnded && declaredBodyBytes(request) !== 0) {
     request.stream.close(constants.NGHTTP2_NO_ERROR);
   }
 }
