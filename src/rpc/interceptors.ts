@@ -64,6 +64,8 @@ async function* eachOnBehalfOf<Item>(call: Calling, items: AsyncIterable<Item>) 
 export function createErrorInterceptor(logger: Logger): Interceptor {
   return (next) => async (request) => {
     const fail = (error: unknown): never => {
+      // Whatever went wrong then, such as a statement that was ended with its call, is no fault of ours.
+      if (request.signal.aborted) throw endOf(request.signal);
       const mapped = toConnectError(error);
       if (mapped.code === Code.Internal || mapped.code === Code.Unavailable || mapped.code === Code.Unknown) {
         logger.error(

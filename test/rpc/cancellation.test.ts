@@ -8,6 +8,7 @@ import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.t
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import { LIMITS } from "../../src/config.ts";
 import { eventually } from "../support/eventually.ts";
+import { rememberErrors } from "../support/log.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { type Call, type Protocol, protocolsOf } from "./protocols.ts";
 import type { RestCall } from "./rest-protocol.ts";
@@ -17,6 +18,7 @@ const CALLS = LIMITS.hotPoolConnectionsMax + LIMITS.ormPoolConnectionsMax + 4;
 /** Long enough for a call to reach its lock, milliseconds. */
 const TIMEOUT_MS = 150;
 
+const log = rememberErrors();
 let service: TestService;
 let protocols: readonly Protocol[];
 let id: string;
@@ -24,7 +26,7 @@ let holder: Client;
 let observer: Client;
 
 beforeAll(async () => {
-  service = await startService();
+  service = await startService({ logger: log.logger });
   protocols = protocolsOf(service.port);
   id = (await service.api.post("/webhooks", { name: "locked" })).body.id;
   holder = new Client({ connectionString: service.databaseUrl });
@@ -123,6 +125,10 @@ test("a connection that breaks ends what all of its calls wait for", async () =>
   session.destroy();
   await once(session, "close");
   await over();
+});
+
+test("none of it is a fault of ours: nothing is logged as one", () => {
+  expect(log.errors).toEqual([]);
 });
 
 test("nothing has changed", async () => {
