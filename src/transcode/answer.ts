@@ -99,7 +99,11 @@ export function releaseBody({ request }: Exchange): void {
   // A paused HTTP/2 stream that holds unread bytes would stay for ever, closed or not.
   request.resume();
   if (isHttp2(request) && !request.readableEnded && declaredBodyBytes(request) !== 0) {
-    request.stream.close(constants.NGHTTP2_NO_ERROR);
+    const { stream } = request;
+    const close = () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+    // Only after a complete answer (RFC 9113 section 8.1): sooner, the reset takes the end of it away.
+    if (stream.writableFinished) close();
+    else stream.once("finish", close);
   }
 }
 
