@@ -43,7 +43,7 @@ export const LIMITS = Object.freeze({
   healthWatchIntervalMs: 1_000,
   /** Questions of one reflection stream, and the size of one, bytes. */
   reflectionRequestsMax: 1_000,
-  reflectionRequestBytesMax: 4_096,
+  introspectionRequestBytesMax: 4_096,
   /** Receive batches: rows and bytes of one, batches in flight, rows and bytes waiting before 503. */
   receiveBatchRowsMax: 256,
   receiveBatchBytesMax: 8 * 1024 * 1024,

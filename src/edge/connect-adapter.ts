@@ -71,9 +71,8 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
     const release = () => setImmediate(releaseBody, exchange);
     if (isHttp2(request)) request.stream.once("wantTrailers", release);
     else response.once("finish", release);
-    const { methodKind } = handler.method;
-    const isStream = methodKind === "client_streaming" || methodKind === "bidi_streaming";
-    withMeter(exchange, universal, { meter, bytesMax: options.readMaxBytes, isStream }, handler)
+    const { methodKind: kind } = handler.method;
+    withMeter(exchange, universal, { meter, bytesMax: options.readMaxBytes, kind }, handler)
       .then((answer) => universalResponseToNodeResponse(withSpecifiedMessage(answer), response))
       .catch((error: unknown) => {
         // Aborted: the client is gone.

@@ -33,6 +33,8 @@ export function withDecodeErrors(options: ConnectRouterOptions, jsonDepthMax: nu
       blameCaller(context);
     },
     interceptors: [noteArrival, ...interceptors],
+    // What no field takes is dropped at once: kept, each two bytes of it would be an object.
+    binaryOptions: { readUnknownFields: false },
     jsonOptions: { ...jsonOptions, textDecoder } as NonNullable<ConnectRouterOptions["jsonOptions"]>,
   };
 }

@@ -1,33 +1,41 @@
 /** The body of an RPC under the shared budget: what comes is counted, and so is what it expands to. */
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { toConnectError } from "../rpc/error-mapping.ts";
 import { type BodyMeter, expandGzip } from "../transcode/body-reader.ts";
 import { TranscodeError } from "../transcode/transcoder.ts";
+import type { BodyHold } from "./body-budget.ts";
 import { askForBody, declaredBodyBytes, type Exchange } from "./exchange.ts";
 
 /** Whose bytes a decompression makes. Connect tells it no more than the bytes. */
 const meterOfCall = new AsyncLocalStorage<BodyMeter>();
 const COMPRESSION_HEADERS = ["content-encoding", "grpc-encoding", "connect-content-encoding"];
 
-/** Calls `answer` with the request, its body counted. `isStream`: the body is a stream of messages. */
+/** Calls `answer` with the request, its body counted. A stream of messages holds no more than the last. */
 export function withMeter<Answer>(
   exchange: Exchange,
   request: UniversalServerRequest,
-  { meter, bytesMax, isStream }: { meter: BodyMeter; bytesMax: number; isStream: boolean },
+  { meter, bytesMax, kind }: { meter: BodyMeter & BodyHold; bytesMax: number; kind: DescMethod["methodKind"] },
   answer: (request: UniversalServerRequest) => Answer,
 ): Answer {
   const { header } = request;
   // Connect allocates all of a declared length at once. One that is too large is left for it to refuse.
   if ((declaredBodyBytes(exchange.request) ?? 0) <= bytesMax) header.delete("content-length");
-  const metered = { ...request, body: count(exchange, request.body as AsyncIterable<Uint8Array>, meter, isStream) };
+  const metered = { ...request, body: count(exchange, request.body as AsyncIterable<Uint8Array>, meter, kind) };
   const isCompressed = COMPRESSION_HEADERS.some((name) => header.has(name));
   return isCompressed ? meterOfCall.run(meter, () => answer(metered)) : answer(metered);
 }
 
-async function* count(exchange: Exchange, body: AsyncIterable<Uint8Array>, meter: BodyMeter, isStream: boolean) {
+async function* count(
+  exchange: Exchange,
+  body: AsyncIterable<Uint8Array>,
+  meter: BodyMeter & BodyHold,
+  kind: DescMethod["methodKind"],
+) {
+  const isStream = kind === "client_streaming" || kind === "bidi_streaming";
   const late = Promise.withResolvers<never>();
   late.promise.catch(() => {});
   const chunks = body[Symbol.asyncIterator]();
@@ -47,9 +55,13 @@ async function* count(exchange: Exchange, body: AsyncIterable<Uint8Array>, meter
       if (done) return;
       take(meter, value.length);
       yield value;
+      // Asked for more, what came before has been read.
+      if (isStream) meter.release();
     }
   } finally {
     meter.complete();
+    // A call that answers with a stream may last for ever, and its one message has been read.
+    if (kind !== "unary") meter.release();
     // What still comes is nobody's. An HTTP/2 stream that holds unread bytes would stay for ever, closed or not.
     void drain(chunks);
   }

@@ -106,7 +106,7 @@ export function createRouter(options: RouterOptions): Router {
     requestGate: rpc.requestGate,
     compression: gzip,
     readJson: (bytes) => readJson(bytes, options.jsonDepthMax),
-    messageBytesMax: options.apiBodyBytesMax,
+    messageBytesMax: (service) => rpc.bytesMax.get(service) ?? options.apiBodyBytesMax,
     compressBytesMin: options.compressBytesMin,
     timeoutMsMax: options.timeoutMsMax,
     contextValues: (session, headers) => contextValues(headOf(session, headers)),

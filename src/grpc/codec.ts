@@ -16,7 +16,8 @@ const PROTO: Codec = {
   contentType: "application/grpc+proto",
   parse: (desc, data) => {
     try {
-      return fromBinary(desc, data);
+      // What no field takes is dropped at once: kept, each two bytes of it would be an object.
+      return fromBinary(desc, data, { readUnknownFields: false });
     } catch (error) {
       throw new ConnectError(`parse binary: ${(error as Error).message}`, Code.InvalidArgument);
     }

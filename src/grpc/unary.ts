@@ -4,6 +4,7 @@
  * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { DescService } from "@bufbuild/protobuf";
 import {
   Code,
   type ConnectError,
@@ -32,8 +33,8 @@ export interface GrpcUnaryOptions {
   readonly compression: Compression;
   /** The text of a JSON message. Throws ConnectError for what is none. */
   readonly readJson: (bytes: Uint8Array) => string;
-  /** Bound of a request message, as sent and as decompressed, bytes. */
-  readonly messageBytesMax: number;
+  /** Bound of a request message of the service, as sent and as decompressed, bytes. */
+  readonly messageBytesMax: (service: DescService) => number;
   /** The smallest answer that is compressed, bytes. */
   readonly compressBytesMin: number;
   /** Bound of the deadline that `grpc-timeout` can ask for, milliseconds. */
@@ -110,11 +111,12 @@ async function serve(options: GrpcUnaryOptions, call: Call, context: CallContext
   const { request, response } = encodingsOf(options, headers);
   await context.untilAborted(() => options.requestGate(context));
   const body = options.openBody(session, headers, (error) => context.abort(error));
+  const bytesMax = options.messageBytesMax(call.spec.method.parent);
   try {
-    const envelope = await context.untilAborted(() => readEnvelope(stream, options.messageBytesMax, body));
+    const envelope = await context.untilAborted(() => readEnvelope(stream, bytesMax, body));
     body.complete();
     // Not left alone by an abort: it counts bytes up to its own end.
-    const data = await decompress(envelope, request, options.messageBytesMax, body);
+    const data = await decompress(envelope, request, bytesMax, body);
     const output = await invoke(options, call, context, data);
     const answered = await compress(output, response, options.compressBytesMin);
     sendMessage(stream, headersOf(codec, context, response), answered, { ...metadataOf(context.trailersSet), ...OK });

@@ -30,10 +30,10 @@ import {
   createValidationInterceptor,
 } from "./interceptors.ts";
 import {
+  INTROSPECTION,
   type IntrospectionLimits,
   type IntrospectionOptions,
   introspectionServices,
-  REFLECTION,
 } from "./introspection.ts";
 import { receiveService } from "./receive.ts";
 import { webhookService } from "./webhooks.ts";
@@ -53,13 +53,18 @@ export interface RpcOptions extends IntrospectionOptions {
 
 export interface RpcLimits extends IntrospectionLimits {
   /** Size of one question of a reflection stream, bytes. */
-  readonly reflectionRequestBytesMax: number;
+  readonly introspectionRequestBytesMax: number;
 }
+
+/** How much a payload grows in JSON. */
+const BASE64_GROWTH = 4 / 3;
 
 export interface RpcServer {
   /** Adds the services to a Connect router, which serves gRPC, gRPC-Web and Connect. */
   readonly register: (router: ConnectRouter) => void;
   readonly services: readonly ServiceImplSpec[];
+  /** Bounds of the request messages of services that take less than the edge does, bytes. */
+  readonly bytesMax: ReadonlyMap<DescService, number>;
   readonly interceptors: Interceptor[];
   readonly requestGate: (context: HandlerContext) => Promise<void>;
 }
@@ -77,7 +82,11 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     implementations.map(({ service }) => service),
     options,
   );
-  const bytesMax = new Map(REFLECTION.map((service) => [service, options.limits.reflectionRequestBytesMax]));
+  // What anybody may send is no larger than it has to be.
+  const bytesMax = new Map<DescService, number>([
+    ...INTROSPECTION.map((service) => [service, options.limits.introspectionRequestBytesMax] as const),
+    [ReceiveService, Math.ceil(options.payloadBytesMax * BASE64_GROWTH) + options.limits.introspectionRequestBytesMax],
+  ]);
   return rpcServerOf([...implementations, ...introspection], createRequestGate(apiKeys), options.logger, bytesMax);
 }
 
@@ -90,6 +99,7 @@ export function rpcServerOf(
 ): RpcServer {
   return {
     services,
+    bytesMax,
     register: (router) => {
       for (const { service, methods } of services) {
         const readMaxBytes = bytesMax.get(service);

@@ -6,6 +6,9 @@ import { badField, badRequest, type TranscodeError } from "./transcode-error.ts"
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
+/** Most values that a body may hold: each costs the parsers thousands of times what its bytes do. */
+const VALUES_MAX = 50_000;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
@@ -54,6 +57,7 @@ function malformed(error: unknown): TranscodeError {
 /** One pass over any text, before JSON.parse spends seconds on megabytes of brackets. */
 function checkDepth(text: string, depthMax: number): void {
   let depth = 0;
+  let values = 1;
   let inString = false;
   for (let i = 0; i < text.length; i++) {
     const char = text.charCodeAt(i);
@@ -61,6 +65,11 @@ function checkDepth(text: string, depthMax: number): void {
       i++;
     } else if (char === QUOTE) {
       inString = !inString;
+    } else if (!inString && char === COMMA) {
+      values++;
+      if (values > VALUES_MAX) {
+        throw badRequest(`the body has more than ${VALUES_MAX} values`);
+      }
     } else if (!inString && (char === OPEN_OBJECT || char === OPEN_ARRAY)) {
       depth++;
       if (depth > depthMax) {

@@ -57,7 +57,7 @@ export async function serve(
     requestGate: async () => {},
     compression: compressionGzip,
     readJson: (bytes) => Buffer.from(bytes).toString(),
-    messageBytesMax: MESSAGE_BYTES_MAX,
+    messageBytesMax: () => MESSAGE_BYTES_MAX,
     compressBytesMin: 100,
     timeoutMsMax: 600_000,
     contextValues: () => createContextValues(),

@@ -149,7 +149,7 @@ test("bytes that come after the answer are neither kept nor counted", async () =
   let released = false;
   const takenLate: number[] = [];
   const { call } = await start(echo, {
-    messageBytesMax: 1_000_000,
+    messageBytesMax: () => 1_000_000,
     openBody: (_session, _headers, onLate) => ({
       take: (bytes) => (released ? takenLate.push(bytes) : onLate(new ConnectError("too slow", Code.DeadlineExceeded))),
       complete: () => {},

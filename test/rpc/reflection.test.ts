@@ -162,7 +162,7 @@ test("a stream takes a bounded number of questions of bounded size", async () =>
   expect(await ask(many.slice(1))).toHaveLength(LIMITS.reflectionRequestsMax);
   const tooMany = await ask(many).catch(ConnectError.from);
   expect(tooMany).toMatchObject({ code: Code.ResourceExhausted });
-  const tooLarge = await ask([symbol("x".repeat(LIMITS.reflectionRequestBytesMax))]).catch(ConnectError.from);
+  const tooLarge = await ask([symbol("x".repeat(LIMITS.introspectionRequestBytesMax))]).catch(ConnectError.from);
   expect(tooLarge).toMatchObject({ code: Code.ResourceExhausted });
 });
 
