@@ -16,8 +16,8 @@ export interface EmbeddedDirectory {
   remove(): Promise<void>;
 }
 
-export async function makeEmbeddedDirectory(): Promise<EmbeddedDirectory> {
-  const path = await mkdtemp(join(tmpdir(), "alumia-faults-"));
+export async function makeEmbeddedDirectory(parent = tmpdir()): Promise<EmbeddedDirectory> {
+  const path = await mkdtemp(join(parent, "alumia-faults-"));
   // A run as root: the server's own user must be able to pass through.
   await chmod(path, 0o711);
   const pools: Pool[] = [];

@@ -1,23 +1,16 @@
-/** The service as a process of its own, so that tests can kill it; and a load of signed events that it is under. */
+/** The service as a process of its own, so that tests can kill, freeze and stop it. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHmac, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { Agent, request } from "node:http";
 import { fileURLToPath } from "node:url";
 import { type Api, createApi } from "../support/api.ts";
-import type { Behaviour } from "../support/destination.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const SHIFTED_CLOCK = new URL("./shifted-clock.ts", import.meta.url).href;
 /** The API key of the first organization of every service here. */
 export const API_KEY = `alm_test_${randomBytes(16).toString("hex")}`;
-
-/** Answers after a moment, so that a fault finds requests under way; every fifth first try fails and is tried again. */
-export const answersUnderLoad: Behaviour = ({ headers }, response, count) => {
-  const status = headers["alumia-attempt"] === "1" && count % 5 === 0 ? 500 : 200;
-  setTimeout(() => response.writeHead(status).end("answer"), 15);
-};
-/** Retries that end within the time of a test. */
-export const SCHEDULE = "0s,50ms,200ms,500ms,1s,1s,1s,1s";
+/** Characters of a process's output that are kept. */
+const OUTPUT_MAX = 64 * 1024;
 
 export interface Exit {
   readonly code: number | null;
@@ -42,28 +35,42 @@ async function kill(child: ChildProcess): Promise<void> {
 
 type Env = Readonly<Record<string, string>>;
 
-/** Starts a command of the service with nothing in its environment but `env`. */
-export function spawnCommand(args: readonly string[], env: Env) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+interface Command {
+  readonly child: ChildProcess;
+  readonly exited: Promise<Exit>;
+  /** The end of what it has written to standard output so far, and to standard error. */
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+}
+
+/**
+ * Starts a command of the service with nothing in its environment but `env`. `settableClock`: its wall clock can be
+ * set (`shifted-clock.ts`).
+ */
+function spawnCommand(args: readonly string[], env: Env, settableClock = false): Command {
+  const before = settableClock ? ["--import", SHIFTED_CLOCK] : [];
+  const child = spawn(process.execPath, [...before, MAIN, ...args], {
     env: { PATH: process.env.PATH, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...(settableClock ? ["ipc" as const] : [])],
   });
   running.add(child);
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
   const exited = new Promise<Exit>((resolve) => {
     child.once("close", (code, signal) => {
       running.delete(child);
-      resolve({ code, signal, stdout, stderr });
+      resolve({ code, signal, stdout: stdout(), stderr: stderr() });
     });
   });
-  return { child, exited };
+  return { child, exited, stdout, stderr };
+}
+
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  let seen = "";
+  stream?.setEncoding("utf8").on("data", (text: string) => {
+    seen = (seen + text).slice(-OUTPUT_MAX);
+  });
+  return () => seen;
 }
 
 /** Runs a command to its end. */
@@ -75,95 +82,43 @@ export interface ServiceProcess {
   readonly url: string;
   readonly api: Api;
   readonly exited: Promise<Exit>;
+  /** Whether it has not ended. */
+  readonly alive: boolean;
+  /** The end of its log. */
+  log(): string;
   signal(signal: NodeJS.Signals): void;
+  /** Sets its wall clock to the real time and `offsetMs`; resolves when that is done. Needs `settableClock`. */
+  setClock(offsetMs: number): Promise<void>;
 }
 
 /** Starts `serve` on a free port, with deliveries to this machine allowed; resolves when it says that it is ready. */
-export async function startServiceProcess(env: Env): Promise<ServiceProcess> {
+export async function startServiceProcess(env: Env, settableClock = false): Promise<ServiceProcess> {
   const defaults = { PORT: "0", BOOTSTRAP_API_KEY: API_KEY, LOG_LEVEL: "error", SHUTDOWN_GRACE_MS: "5000" };
-  const { child, exited } = spawnCommand(["serve", "--dev"], { ...defaults, ...env });
+  const { child, exited, stdout, stderr } = spawnCommand(["serve", "--dev"], { ...defaults, ...env }, settableClock);
   const ready = new Promise<string>((resolve) => {
-    let seen = "";
-    child.stdout.on("data", (text: string) => {
-      seen += text;
-      const url = /ready at (\S+)/.exec(seen)?.[1];
+    child.stdout?.on("data", () => {
+      const url = /ready at (\S+)/.exec(stdout())?.[1];
       if (url !== undefined) resolve(url);
     });
   });
-  const failed = exited.then(({ code, stderr }) => {
-    throw new Error(`the service ended with ${code}: ${stderr}`);
+  const failed = exited.then(({ code, signal }) => {
+    throw new Error(`the service ended with ${code ?? signal}: ${stderr()}`);
   });
   const url = await Promise.race([ready, failed]);
   failed.catch(() => {});
-  return { url, api: createApi(url, API_KEY), exited, signal: (signal) => void child.kill(signal) };
-}
-
-export interface Load {
-  /** Body of every event that was answered 200, by the event's id. */
-  readonly acknowledged: ReadonlyMap<string, Buffer>;
-  /** Resolves when that many events are acknowledged. */
-  reached(count: number): Promise<void>;
-  /** Where events are sent from now on. */
-  aim(receiveUrl: string): void;
-  /** Ends the load once every request under way has its answer or has failed. */
-  stop(): Promise<void>;
-}
-
-/** `senders` clients that each send one event after the other, whatever the answers are. */
-export function startLoad(receiveUrl: string, secret: string, senders: number): Load {
-  const acknowledged = new Map<string, Buffer>();
-  const waiting: { count: number; resolve: () => void }[] = [];
-  const agent = new Agent({ keepAlive: true, maxSockets: senders });
-  let target = receiveUrl;
-  let isOver = false;
-
-  async function sendOne(): Promise<void> {
-    // Not text, and not of one length.
-    const body = randomBytes(20 + Math.floor(Math.random() * 400));
-    const eventId = await post(target, body, secret, agent);
-    if (eventId === undefined) return await breathe();
-    acknowledged.set(eventId, body);
-    for (const waiter of waiting) if (acknowledged.size >= waiter.count) waiter.resolve();
-  }
-
-  const clients = Array.from({ length: senders }, async () => {
-    while (!isOver) await sendOne();
-  });
   return {
-    acknowledged,
-    reached: (count) =>
-      new Promise((resolve) => {
-        if (acknowledged.size >= count) resolve();
-        else waiting.push({ count, resolve });
-      }),
-    aim: (next) => {
-      target = next;
+    url,
+    api: createApi(url, API_KEY),
+    exited,
+    get alive() {
+      return child.exitCode === null && child.signalCode === null;
     },
-    stop: async () => {
-      isOver = true;
-      await Promise.all(clients);
-      agent.destroy();
+    log: stderr,
+    signal: (signal) => void child.kill(signal),
+    setClock: async (offsetMs) => {
+      const set = once(child, "message");
+      child.send(offsetMs);
+      await set;
     },
   };
-}
-
-/** A refused sender comes back a little later, as providers do; the test's own work must go on in between. */
-const breathe = () => new Promise<void>((resolve) => setTimeout(resolve, 20));
-
-/** The event's id if it was acknowledged; undefined for any refusal or failure. */
-async function post(url: string, body: Buffer, secret: string, agent: Agent): Promise<string | undefined> {
-  const signature = createHmac("sha256", secret).update(body).digest("hex");
-  const headers = { "content-type": "application/octet-stream", "x-hub-signature-256": `sha256=${signature}` };
-  return await new Promise((resolve) => {
-    const sent = request(url, { method: "POST", agent, headers }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (chunk: string) => {
-        text += chunk;
-      });
-      response.on("end", () => resolve(response.statusCode === 200 ? JSON.parse(text).eventId : undefined));
-      response.on("error", () => resolve(undefined));
-    });
-    sent.on("error", () => resolve(undefined));
-    sent.end(body);
-  });
 }
