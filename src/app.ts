@@ -152,6 +152,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     purgeRecheckMs: LIMITS.purgeRecheckMs,
     partitionDaysAhead: LIMITS.partitionDaysAhead,
     releaseRows: LIMITS.releaseBatchRows,
+    leaseMs: config.deliveryLeaseMs,
     onRelease: () => worker.wake(),
   });
   const recorder = new EventRecorder({
@@ -187,6 +188,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
       box,
       clock,
       checkUrl: (url) => withAdvice(checkDestinationUrl(url, policy)),
+      leaseMs: config.deliveryLeaseMs,
       wake,
       maintain: () => maintenance.wake(),
     }),

@@ -56,6 +56,8 @@ export interface WebhooksOptions {
   readonly box: SecretBox;
   readonly clock: Clock;
   readonly checkUrl: UrlCheck;
+  /** How long a delivery is leased, milliseconds. */
+  readonly leaseMs: number;
   /** Tells the delivery loop that something may be due. */
   readonly wake: () => void;
   /** Tells the maintenance that there is something to release or to purge. */
@@ -133,7 +135,7 @@ export class Webhooks {
       applyForwarding(webhook, patch, before.url !== webhook.url, now);
       const change = owedChange(before, webhook);
       await em.flush();
-      if (change) await em.execute(owedStatement(change, "?"), [webhook.id]);
+      if (change) await em.execute(owedStatement(change, "?", this.#options.leaseMs), [webhook.id]);
       return {};
     });
     this.#options.wake();

@@ -28,7 +28,8 @@ export interface RunJob {
   readonly number: number;
   readonly step: number;
   readonly manual: boolean;
-  readonly resumeAtMs: number | null;
+  /** Whether the schedule goes on after a manual attempt. */
+  readonly resumes: boolean;
 }
 
 /** What a hand-over brings along; a claimed delivery reads its own. */
@@ -151,13 +152,16 @@ async function settle(
     ? toNextState(step, attempt, forwarded.result, context)
     : ({ kind: "canceled" } as const);
   // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
-  if (step.kind === "stop" && (await stopForwarding(context.pool, job.webhookId, url, step.reason))) {
-    context.logger.warn({ webhook: job.webhookId, reason: step.reason }, "forwarding stopped: the destination is gone");
-  }
+  if (step.kind === "stop") await stop(job.webhookId, url, step.reason, context);
   const held = await context.complete(record(job, attempt, url, forwarded, next));
   if (!held) return undefined;
   if (step.kind === "stop") await settleBlocked(context.pool, [job.deliveryId]);
   return next;
+}
+
+async function stop(webhookId: string, url: string, reason: string, { pool, leaseMs, logger }: RunContext) {
+  const isNew = await stopForwarding(pool, { webhookId, url, reason, leaseMs });
+  if (isNew) logger.warn({ webhook: webhookId, reason }, "forwarding stopped: the destination is gone");
 }
 
 const readEvent = (job: RunJob, { pool }: RunContext) => findEventContent(pool, job.organizationId, job.eventId);
@@ -190,8 +194,7 @@ function judge(job: RunJob, attempt: Attempt, outcome: AttemptResult, context: R
   const { schedule, random } = context;
   const step = nextStep({ schedule, attemptNumber: attempt.step, outcome, retryAfterMs: outcome.retryAfterMs, random });
   if (!attempt.manual || step.kind === "succeeded" || step.kind === "stop") return step;
-  if (job.resumeAtMs === null) return { kind: "exhausted" };
-  return { kind: "retry", delayMs: Math.max(job.resumeAtMs - context.settings.clock.now(), 0) };
+  return job.resumes ? { kind: "retry", delayMs: 0 } : { kind: "exhausted" };
 }
 
 function toNextState(step: NextStep, attempt: Attempt, outcome: AttemptResult, context: RunContext): NextState {
@@ -205,7 +208,8 @@ function toNextState(step: NextStep, attempt: Attempt, outcome: AttemptResult, c
       return { kind: "retry", delayMs: context.schedule[attempt.step] ?? 0 };
     case "retry": {
       if (outcome.errorCode === "aborted") return { kind: "retry", delayMs: 0, keepStep: !attempt.manual };
-      const quick = step.delayMs <= context.quickDelayMsMax && !attempt.manual && !context.stopping.aborted;
+      if (attempt.manual) return { kind: "retry", delayMs: step.delayMs, resumes: true };
+      const quick = step.delayMs <= context.quickDelayMsMax && !context.stopping.aborted;
       return { kind: quick ? "quick" : "retry", delayMs: step.delayMs };
     }
   }

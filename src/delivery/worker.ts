@@ -135,7 +135,7 @@ export class DeliveryWorker implements Handover {
 
   take({ webhook, event, ...ids }: HandedOver): void {
     this.#reserved.delete(ids.leaseToken);
-    const first = { number: 1, step: 1, manual: false, resumeAtMs: null };
+    const first = { number: 1, step: 1, manual: false, resumes: false };
     onBehalfOfAll(() => this.#run({ ...ids, ...first, eventId: event.id }, { webhook, event }));
   }
 

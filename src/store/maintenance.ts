@@ -1,9 +1,14 @@
-/** Work behind the scenes: releasing what was held, purging what was deleted or has ended, making partitions ahead. */
+/**
+ * Work behind the scenes: releasing what was held, purging what was deleted or has ended, making partitions ahead,
+ * mending leases that a clock has made too long.
+ */
 import type { Pool } from "pg";
 import type { Logger } from "../observe/logger.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import { onBehalfOfAll } from "./on-behalf.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { releaseStep } from "./sql/hold.ts";
+import { databaseNow, shortenLeases } from "./sql/lease.ts";
 import { purgeDedupe, purgeStep } from "./sql/purge.ts";
 
 export interface MaintenanceOptions {
@@ -14,6 +19,7 @@ export interface MaintenanceOptions {
   readonly purgeRecheckMs: number;
   readonly partitionDaysAhead: number;
   readonly releaseRows: number;
+  readonly leaseMs: number;
   /** Told after each step that released deliveries. */
   readonly onRelease: () => void;
 }
@@ -29,6 +35,7 @@ export class Maintenance {
   #again = false;
   #stopped = false;
   #partitionsAtMs = 0;
+  readonly #clock = new ClockWatch();
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
@@ -63,6 +70,7 @@ export class Maintenance {
   async #turn(): Promise<void> {
     const { pool, purgeRows, purgeLateMs, purgeRecheckMs, partitionDaysAhead, releaseRows, onRelease } = this.#options;
     const step = { rows: purgeRows, lateMs: purgeLateMs, recheckMs: purgeRecheckMs };
+    await this.#mendLeases();
     while (!this.#stopped && (await releaseStep(pool, releaseRows))) onRelease();
     while (!this.#stopped && (await purgeStep(pool, step)));
     while (!this.#stopped && (await purgeDedupe(pool, purgeRows)));
@@ -70,6 +78,15 @@ export class Maintenance {
       await ensurePartitions(pool, Date.now(), partitionDaysAhead);
       this.#partitionsAtMs = performance.now();
     }
+  }
+
+  /** At the start, and whenever the database's clock was set back: leases must not outlast their owners by that much. */
+  async #mendLeases(): Promise<void> {
+    const { pool, leaseMs, logger } = this.#options;
+    const fellBackMs = this.#clock.look(await databaseNow(pool), performance.now());
+    if (fellBackMs !== undefined && fellBackMs < leaseMs) return;
+    if (fellBackMs !== undefined) logger.warn({ fellBackMs }, "the database's clock was set back");
+    await shortenLeases(pool, leaseMs);
   }
 
   /** Ends the step under way. May be called twice. */

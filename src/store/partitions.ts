@@ -1,6 +1,11 @@
 /**
  * Daily partitions of the history tables, made ahead of time. Their bounds are UUIDv7 values, so a row's own id
  * says where it belongs. Rows that no daily partition takes go to the default one.
+ *
+ * A rule for statements: one that locks or changes rows in a CTE reaches partitions by parameters alone, or by a join
+ * in its last, outermost part, never by a join in another CTE. Where a locked row has changed meanwhile, PostgreSQL
+ * 18 prepares all CTEs anew to look at it again, and spoils the choice of partitions of those that still have to run:
+ * it crashes with all its connections (18.4; `test/store/concurrent-changes.test.ts`).
  */
 import type { Client, Pool, PoolClient } from "pg";
 

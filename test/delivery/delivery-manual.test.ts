@@ -1,6 +1,7 @@
 /** Manual retries and replays. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { answer, type Destination, startDestination } from "../support/destination.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { createForwardingWebhook, type ForwardingWebhook, msBetween, outline } from "./forwarding.ts";
 
@@ -87,6 +88,28 @@ test("a waiting delivery: after a manual try that fails the schedule goes on whe
     "4 scheduled http_status",
     "5 scheduled http_status",
   ]);
+});
+
+test("the schedule goes on by the database's clock, wherever the service's own has jumped", async () => {
+  const clock = new ManualClock();
+  const own = await startService({ clock });
+  try {
+    const forwarding = await createForwardingWebhook(own, destination.url);
+    destination.behave(answer(500));
+    const eventId = await forwarding.sendEvent();
+    const before = await forwarding.settled(eventId, "pending", 2);
+    for (const [jumpMs, attempts] of [
+      [DAY_MS, 3],
+      [-2 * DAY_MS, 4],
+    ] as const) {
+      clock.advance(jumpMs);
+      await own.api.post(`/webhooks/deliveries/${before.id}/retry`);
+      const after = await forwarding.settled(eventId, "pending", attempts);
+      expect(Math.abs(msBetween(before.nextAttemptAt, after.nextAttemptAt))).toBeLessThanOrEqual(1);
+    }
+  } finally {
+    await own.stop();
+  }
 });
 
 test("a waiting delivery: a manual try that succeeds ends it", async () => {

@@ -4,7 +4,7 @@ import { Pool } from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { claimDue } from "../../src/store/sql/claim.ts";
 import { type CompletedAttempt, completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
-import { beginAttempt, extendLeases, giveBackLeases } from "../../src/store/sql/lease.ts";
+import { beginAttempt, extendLeases, giveBackLeases, shortenLeases } from "../../src/store/sql/lease.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const LEASE_MS = 60_000;
@@ -164,6 +164,28 @@ test("a worker that dies between two attempts leaves none behind as interrupted"
   await endLease(deliveryId);
   expect(await claimOne()).toMatchObject({ number: 2, step: 2 });
   expect(await rowsOf("delivery_attempts", deliveryId)).toHaveLength(1);
+});
+
+test("leases from before the database's clock was set back end soon; others, and what is only scheduled, stay", async () => {
+  const [ahead, usual, quick, scheduled] = [await owe(), await owe(), await owe(), await owe()];
+  const dueIn = (id: string, ms: number, leased: boolean) =>
+    pool.query(
+      `update delivery_queue set due_at = now() + $2 * interval '1 millisecond',
+         lease_token = case when $3 then gen_random_uuid() end where delivery_id = $1`,
+      [id, ms, leased],
+    );
+  await dueIn(ahead, 86_400_000, true);
+  await dueIn(usual, LEASE_MS, true);
+  await dueIn(quick, 2 * LEASE_MS, true);
+  await dueIn(scheduled, 86_400_000, false);
+  const before = await Promise.all([usual, quick, scheduled].map((id) => rowsOf("delivery_queue", id)));
+  await shortenLeases(pool, LEASE_MS);
+  expect(await Promise.all([usual, quick, scheduled].map((id) => rowsOf("delivery_queue", id)))).toEqual(before);
+  const { rows } = await pool.query(
+    "select due_at <= now() + $2 * interval '1 millisecond' as soon from delivery_queue where delivery_id = $1",
+    [ahead, LEASE_MS],
+  );
+  expect(rows).toEqual([{ soon: true }]);
 });
 
 test("a delivery past its schedule that workers keep dying over has failed in the end", async () => {

@@ -16,8 +16,8 @@ export interface ClaimedDelivery {
   /** How many attempts the schedule has started, this one included unless it is manual. */
   readonly step: number;
   readonly manual: boolean;
-  /** When the schedule goes on after a manual attempt; null if it has ended. */
-  readonly resumeAtMs: number | null;
+  /** Whether the schedule goes on after a manual attempt. */
+  readonly resumes: boolean;
 }
 
 export interface Claim {
@@ -28,7 +28,8 @@ export interface Claim {
   readonly blocked: string[];
 }
 
-// The limit is taken inside a materialized CTE: it runs exactly once, whatever the plan.
+// The limit is taken inside a materialized CTE: it runs exactly once, whatever the plan. The update of the
+// partitioned table stands last, never in a CTE: see partitions.ts.
 const CLAIM = `
 with due as materialized (
   select q.* from delivery_queue q
@@ -39,7 +40,8 @@ with due as materialized (
     w.id is not null and w.status = 'active' and w.forwarding_stopped_at is null and w.url is not null as takes
   from due d left join webhooks w on w.id = d.webhook_id
 ), open as materialized (
-  select *, takes and not spent as go from judged
+  -- What is blocked, and nobody held, stays as it is shown: settleBlocked shows what becomes of it.
+  select *, takes and not spent as go, takes or spent or lease_token is not null as changes from judged
 ), lost as (
   insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, started_at,
     duration_ms, error_code, error_message, next_attempt_at)
@@ -66,19 +68,18 @@ with due as materialized (
   where q.delivery_id = o.delivery_id
   returning q.delivery_id, q.organization_id, q.webhook_id, q.event_id, q.lease_token, q.attempts, q.step, q.manual,
     q.resume_at
-), shown as (
-  update deliveries d set attempt_count = o.attempts, updated_at = now(),
-    status = case when o.go then 'delivering' when o.spent then 'failed' else 'pending' end,
-    next_attempt_at = case when not o.go and not o.spent then o.due_at end,
-    completed_at = case when o.spent then now() end
-  from open o where d.id = o.delivery_id and (o.go or o.spent or o.lease_token is not null)
 ), unleased as (
   update delivery_queue q set lease_token = null, started_at = null
   from open o where q.delivery_id = o.delivery_id and not o.go and not o.spent and q.lease_token is not null
 )
-select o.delivery_id, o.spent, l.organization_id, l.webhook_id, l.event_id, l.lease_token, l.attempts, l.step, l.manual,
-  extract(epoch from l.resume_at) * 1000 as resume_at_ms
-from open o left join leased l using (delivery_id)`;
+update deliveries d set attempt_count = o.attempts,
+  status = case when o.go then 'delivering' when o.spent then 'failed' when o.changes then 'pending' else d.status end,
+  next_attempt_at = case when not o.changes then d.next_attempt_at when not o.go and not o.spent then o.due_at end,
+  completed_at = case when o.spent then now() when not o.changes then d.completed_at end,
+  updated_at = case when o.changes then now() else d.updated_at end
+from open o left join leased l using (delivery_id) where d.id = o.delivery_id
+returning o.delivery_id, o.spent, l.organization_id, l.webhook_id, l.event_id, l.lease_token, l.attempts, l.step, l.manual,
+  l.resume_at is not null as resumes`;
 
 interface ClaimRow {
   delivery_id: string;
@@ -90,7 +91,7 @@ interface ClaimRow {
   attempts: number;
   step: number;
   manual: boolean;
-  resume_at_ms: string | null;
+  resumes: boolean;
 }
 
 export interface ClaimOptions {
@@ -127,7 +128,7 @@ function toClaimed(row: ClaimRow, leaseToken: string): ClaimedDelivery {
     number: row.attempts,
     step: row.step,
     manual: row.manual,
-    resumeAtMs: row.resume_at_ms === null ? null : Number(row.resume_at_ms),
+    resumes: row.resumes,
   };
 }
 

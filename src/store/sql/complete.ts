@@ -9,8 +9,11 @@ import type { HeaderList } from "../entities/event.ts";
 /** What becomes of the delivery after an attempt. */
 export type NextState =
   | { readonly kind: "succeeded" | "failed" | "canceled" }
-  /** Goes back to the queue. `keepStep`: the attempt does not count for the schedule. */
-  | { readonly kind: "retry"; readonly delayMs: number; readonly keepStep?: boolean }
+  /**
+   * Goes back to the queue. `keepStep`: the attempt does not count for the schedule. `resumes`: the schedule goes on
+   * when it was to before a manual attempt, if that is later.
+   */
+  | { readonly kind: "retry"; readonly delayMs: number; readonly keepStep?: boolean; readonly resumes?: boolean }
   /** Stays with this worker, which tries again after the delay. */
   | { readonly kind: "quick"; readonly delayMs: number };
 
@@ -37,15 +40,16 @@ export interface CompletedAttempt {
   readonly next: NextState;
 }
 
+// The update of the partitioned table stands last, never in a CTE: see partitions.ts.
 const COMPLETE = `
 with input as materialized (
   select * from json_to_recordset($1::json) as i (
     n int, delivery_id uuid, lease_token uuid, organization_id uuid, webhook_id uuid, number int, trigger text,
     status text, url text, started_at timestamptz, duration_ms int, status_code int, error_code text,
     error_message text, request_headers jsonb, response_headers jsonb, body_at int, body_size int, truncated boolean,
-    remote_address text, next text, delay_ms bigint, keep_step boolean)
+    remote_address text, next text, delay_ms bigint, keep_step boolean, resumes boolean)
 ), fenced as materialized (
-  select i.*, now() + i.delay_ms * interval '1 millisecond' as next_at
+  select i.*, greatest(now() + i.delay_ms * interval '1 millisecond', case when i.resumes then q.resume_at end) as next_at
   from delivery_queue q join input i on q.delivery_id = i.delivery_id and q.lease_token = i.lease_token
     and q.attempts = i.number and q.started_at is not null
   order by q.delivery_id for update of q
@@ -66,11 +70,6 @@ with input as materialized (
     due_at = f.next_at + case when f.next = 'quick' then $3 * interval '1 millisecond' else interval '0' end,
     lease_token = case when f.next = 'quick' then q.lease_token end
   from fenced f where q.delivery_id = f.delivery_id and f.next in ('retry', 'quick')
-), history as (
-  update deliveries d set status = case when f.next in ('retry', 'quick') then 'pending' else f.next end,
-    attempt_count = f.number, url = f.url, next_attempt_at = f.next_at, updated_at = now(),
-    completed_at = case when f.next in ('retry', 'quick') then null else now() end
-  from fenced f where d.id = f.delivery_id
 ), counted as materialized (
   select c.webhook_id from webhook_counters c where c.webhook_id in (select webhook_id from fenced)
   order by c.webhook_id for update
@@ -82,7 +81,11 @@ with input as materialized (
     from fenced group by webhook_id) f
   where c.webhook_id = f.webhook_id and c.webhook_id in (select webhook_id from counted)
 )
-select n from fenced`;
+update deliveries d set status = case when f.next in ('retry', 'quick') then 'pending' else f.next end,
+  attempt_count = f.number, url = f.url, next_attempt_at = f.next_at, updated_at = now(),
+  completed_at = case when f.next in ('retry', 'quick') then null else now() end
+from fenced f where d.id = f.delivery_id
+returning f.n`;
 
 /**
  * Commits a batch of outcomes; resolves to whether each was recorded under its lease now. A quick retry keeps its
@@ -133,6 +136,7 @@ function encodeAttempts(attempts: readonly CompletedAttempt[]): string {
       next: attempt.next.kind,
       delay_ms: "delayMs" in attempt.next ? Math.round(attempt.next.delayMs) : null,
       keep_step: "keepStep" in attempt.next && attempt.next.keepStep === true,
+      resumes: "resumes" in attempt.next && attempt.next.resumes === true,
     };
   });
   return JSON.stringify(encoded);

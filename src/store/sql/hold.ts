@@ -14,16 +14,17 @@ with due as materialized (
   delete from delivery_queue q using due d left join found f on f.id = d.webhook_id
   where q.delivery_id = d.delivery_id and q.lease_token is null and (f.id is null or f.ended)
   returning q.delivery_id
-), canceled as (
-  update deliveries d set status = 'canceled', next_attempt_at = null, completed_at = now(), updated_at = now()
-  from gone g where d.id = g.delivery_id
 ), held as (
   update delivery_queue q set held = true from due d join found f on f.id = d.webhook_id
   where q.delivery_id = d.delivery_id and q.lease_token is null and f.held and not f.ended
   returning q.delivery_id
+), settled as (
+  select delivery_id, true as ended from gone union all select delivery_id, false from held
 )
-update deliveries d set status = 'paused', updated_at = now() from held h
-where d.id = h.delivery_id and d.status <> 'paused'`;
+update deliveries d set updated_at = now(), status = case when s.ended then 'canceled' else 'paused' end,
+  next_attempt_at = case when not s.ended then d.next_attempt_at end,
+  completed_at = case when s.ended then now() else d.completed_at end
+from settled s where d.id = s.delivery_id and (s.ended or d.status <> 'paused')`;
 
 /** Holds due deliveries whose webhook is paused or stopped; cancels those whose webhook has no url or is gone. */
 export async function settleBlocked(pool: Pool, deliveryIds: readonly string[]): Promise<void> {
@@ -45,16 +46,15 @@ const waiting = (placeholder: string, held: string) => `
 /**
  * The statement that begins the change of one destination, whose id stands at `placeholder`. It runs in the
  * transaction that has already changed (and so holds) the webhook's row. A release only leaves a note: `releaseStep`
- * does it, however much there is.
+ * does it, however much there is. A quick wait is `leaseMs` shorter than its lease.
  */
-export function owedStatement(change: OwedChange, placeholder: "?" | "$1"): string {
+export function owedStatement(change: OwedChange, placeholder: "?" | "$1", leaseMs: number): string {
   switch (change) {
     case "hold":
       return `with held as (
           update delivery_queue q set held = true, lease_token = null,
-            due_at = case when q.lease_token is null then q.due_at else coalesce(d.next_attempt_at, q.due_at) end
-          from deliveries d
-          where q.delivery_id = any (array(${waiting(placeholder, "and not held")})) and d.id = q.delivery_id
+            due_at = q.due_at - case when q.lease_token is null then 0 else ${leaseMs} end * interval '1 millisecond'
+          where q.delivery_id = any (array(${waiting(placeholder, "and not held")}))
           returning q.delivery_id
         )
         update deliveries d set status = 'paused', updated_at = now() from held h where d.id = h.delivery_id`;
@@ -108,10 +108,14 @@ update webhooks set forwarding_reason = $2, forwarding_stopped_at = now(), versi
 where id = $1 and url = $3 and forwarding_stopped_at is null`;
 
 /** Stops forwarding to the url that asked for it and holds what is owed. False if it was changed or stopped already. */
-export async function stopForwarding(pool: Pool, webhookId: string, url: string, reason: string): Promise<boolean> {
+export async function stopForwarding(
+  pool: Pool,
+  stop: { readonly webhookId: string; readonly url: string; readonly reason: string; readonly leaseMs: number },
+): Promise<boolean> {
+  const { webhookId, url, reason, leaseMs } = stop;
   return await transaction(pool, async (client) => {
     const { rowCount } = await client.query(STOP, [webhookId, reason, url]);
-    if (rowCount === 1) await client.query(owedStatement("hold", "$1"), [webhookId]);
+    if (rowCount === 1) await client.query(owedStatement("hold", "$1", leaseMs), [webhookId]);
     return rowCount === 1;
   });
 }

@@ -34,6 +34,27 @@ export async function extendLeases(pool: Pool, leases: readonly Lease[], leaseMs
   return new Set(rows.map((row) => row.lease_token));
 }
 
+/**
+ * Ends leases early that reach further than any can: they were taken before the database's clock was set back, and
+ * whoever died over them would be waited for until it has caught up. A lease, or a quick wait and the lease behind
+ * it, reaches twice `leaseMs` at the most. A living worker extends what was its own before that has ended anew.
+ */
+export async function shortenLeases(pool: Pool, leaseMs: number): Promise<void> {
+  await pool.query(
+    `update delivery_queue set due_at = now() + $1 * interval '1 millisecond'
+     where delivery_id = any (array(select delivery_id from delivery_queue
+       where not held and due_at > now() + 2 * $1 * interval '1 millisecond' and lease_token is not null
+       order by delivery_id for update skip locked))`,
+    [leaseMs],
+  );
+}
+
+/** The database's clock, milliseconds since the Unix epoch. */
+export async function databaseNow(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ ms: string }>("select extract(epoch from clock_timestamp()) * 1000 as ms");
+  return Number(rows[0]?.ms);
+}
+
 const BEGIN = `
 with begun as (
   update delivery_queue q set due_at = now() + $3 * interval '1 millisecond', started_at = now(),
@@ -42,11 +63,10 @@ with begun as (
   where q.delivery_id = $1 and q.lease_token = $2 and w.id = q.webhook_id and w.status = 'active'
     and w.forwarding_stopped_at is null and w.url is not null
   returning q.delivery_id
-), shown as (
-  update deliveries d set status = 'delivering', next_attempt_at = null, updated_at = now()
-  from begun b where d.id = b.delivery_id
 )
-select delivery_id from begun`;
+update deliveries d set status = 'delivering', next_attempt_at = null, updated_at = now()
+from begun b where d.id = b.delivery_id
+returning d.id`;
 
 /** Begins the next scheduled attempt of a held delivery. False if the lease was lost or the webhook takes none now. */
 export async function beginAttempt(pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> {

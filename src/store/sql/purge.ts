@@ -20,14 +20,35 @@ export async function deleteWebhook(client: PoolClient, organizationId: string, 
 
 const STEPS = [
   "delete from delivery_queue where delivery_id in (select delivery_id from delivery_queue where destination_id = $1 limit $2)",
-  "delete from events where id in (select id from events where webhook_id = $1 order by id desc limit $2)",
-  `with gone as (
-    delete from deliveries where id in (select id from deliveries where webhook_id = $1 order by id desc limit $2)
-    returning id
-  ), attempts as (delete from delivery_attempts a using gone g where a.delivery_id = g.id)
-  select 1 from gone`,
   "delete from event_dedupe where (webhook_id, key) in (select webhook_id, key from event_dedupe where webhook_id = $1 limit $2)",
 ] as const;
+
+/** Rows of the partitioned tables: their ids are read first, because a join would be no way to them (partitions.ts). */
+const HISTORY = [
+  {
+    find: "select id from events where webhook_id = $1 order by id desc limit $2",
+    removals: ["delete from events where webhook_id = $1 and id = any ($2::uuid[])"],
+  },
+  {
+    find: "select id from deliveries where webhook_id = $1 order by id desc limit $2",
+    removals: [
+      "delete from delivery_attempts where webhook_id = $1 and delivery_id = any ($2::uuid[])",
+      "delete from deliveries where webhook_id = $1 and id = any ($2::uuid[])",
+    ],
+  },
+] as const;
+
+async function purgeHistory(client: PoolClient, webhookId: string, rowsMax: number): Promise<number> {
+  let found = 0;
+  for (const { find, removals } of HISTORY) {
+    const { rows } = await client.query<{ id: string }>(find, [webhookId, rowsMax]);
+    if (rows.length === 0) continue;
+    const ids = rows.map((row) => row.id);
+    for (const removal of removals) await client.query(removal, [webhookId, ids]);
+    found += ids.length;
+  }
+  return found;
+}
 
 /**
  * Purges up to `rows` rows of each kind of one deleted webhook; resolves to whether there may be more to do now. A
@@ -48,6 +69,7 @@ export async function purgeStep(
     if (!note) return false;
     let found = 0;
     for (const step of STEPS) found += (await client.query(step, [note.webhook_id, rows])).rowCount ?? 0;
+    found += await purgeHistory(client, note.webhook_id, rows);
     if (found === 0 && note.late) await client.query("delete from purges where webhook_id = $1", [note.webhook_id]);
     else if (found === 0) {
       await client.query("update purges set due_at = now() + $2 * interval '1 millisecond' where webhook_id = $1", [
