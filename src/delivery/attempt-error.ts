@@ -93,7 +93,7 @@ export function failureOf(error: unknown, hasStatus = false): AttemptFailure {
   }
   if (error instanceof ConnectError) return connectFailure(error);
   if (error instanceof ProtocolError) {
-    return { code: "protocol", message: "The destination sent too many interim responses." };
+    return { code: "protocol", message: `The destination sent ${error.message}.` };
   }
   // The connection ended before the request: why it ended says more.
   if (error instanceof ConnectionLostError) return transportFailure(error.cause, false);

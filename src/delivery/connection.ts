@@ -13,11 +13,14 @@ import type { Socket } from "node:net";
 import { type buildConnector, Client } from "undici";
 import { hostnameOf, portOf } from "../security/url-policy.ts";
 import { type ConnectGuard, openConnection } from "./connector.ts";
+import { ProtocolError } from "./exchange.ts";
 
 /** Limits of one connection. */
 export interface ConnectionLimits {
   /** Largest response header section, bytes. */
   readonly headerBytesMax: number;
+  /** Most that is read for one exchange, whatever it is (a status line and chunk extensions have no bound else), bytes. */
+  readonly exchangeBytesMax: number;
   /** How long an idle connection is kept, and at most where the server asks for longer, milliseconds. */
   readonly keepAliveMs: number;
   readonly keepAliveMsMax: number;
@@ -38,9 +41,12 @@ export class Connection {
   readonly client: Client;
   readonly #guard: ConnectGuard;
   readonly #onIdleLost: (connection: Connection) => void;
+  readonly #exchangeBytesMax: number;
   #socket: Socket | null = null;
   #remoteAddress: string | null = null;
   #connectsLeft = 0;
+  /** What the socket had received when the exchange began, bytes. */
+  #bytesBefore = 0;
   #busy = false;
   #closeReason: unknown = null;
 
@@ -48,6 +54,7 @@ export class Connection {
     this.origin = url.origin;
     this.#guard = guard;
     this.#onIdleLost = onIdleLost;
+    this.#exchangeBytesMax = limits.exchangeBytesMax;
     const target = { secure: url.protocol === "https:", hostname: hostnameOf(url), port: portOf(url) };
     this.client = new Client(url.origin, {
       connect: (_options, callback) => this.#connect(target, callback),
@@ -72,6 +79,7 @@ export class Connection {
   begin(): void {
     this.#busy = true;
     this.#connectsLeft = 1;
+    this.#bytesBefore = this.#socket?.bytesRead ?? 0;
   }
 
   /** Marks the end of an exchange. Whether the connection can serve another. */
@@ -102,8 +110,15 @@ export class Connection {
         return;
       }
       this.#remoteAddress = socket.remoteAddress ?? null;
+      this.#bytesBefore = socket.bytesRead;
+      socket.on("readable", () => this.#checkBytes(socket));
       callback(null, socket);
     });
+  }
+
+  #checkBytes(socket: Socket): void {
+    if (socket.bytesRead - this.#bytesBefore <= this.#exchangeBytesMax) return;
+    socket.destroy(new ProtocolError("more than an answer may hold"));
   }
 
   #disconnected(error: unknown): void {

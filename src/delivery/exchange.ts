@@ -34,7 +34,7 @@ export interface Exchange {
   readonly reusable: boolean;
 }
 
-/** A response that breaks HTTP in a way that the parser lets through. */
+/** A response that exceeds our bounds in a way that the parser lets through; the message says what was sent. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }

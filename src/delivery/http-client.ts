@@ -25,6 +25,7 @@ export const HTTP_CLIENT_LIMITS: HttpClientLimits = Object.freeze({
   connectionsPerOriginMax: 64,
   waitersMax: 2_000,
   headerBytesMax: 16 * 1024,
+  exchangeBytesMax: 1024 * 1024,
   // Below the 5 s after which common servers close, so that a request rarely meets a closing connection.
   keepAliveMs: 4_000,
   keepAliveMsMax: 30_000,

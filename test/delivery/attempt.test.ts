@@ -1,59 +1,20 @@
 import { connect, type Socket } from "node:net";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AttemptInput, type AttemptResult, performAttempt } from "../../src/delivery/attempt.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { AttemptInput, AttemptResult } from "../../src/delivery/attempt.ts";
 import type { AttemptErrorCode } from "../../src/delivery/attempt-error.ts";
 import { INFORMATIONAL_RESPONSES_MAX } from "../../src/delivery/exchange.ts";
-import { HttpClient, type HttpClientOptions } from "../../src/delivery/http-client.ts";
+import type { HttpClient } from "../../src/delivery/http-client.ts";
 import { guardedLookup, type Resolver } from "../../src/security/ssrf.ts";
 import { policyOf } from "../security/destination-policies.ts";
-import { type Behaviour, type CountingServer, listen, localhostCertificate } from "./misbehaving-servers.ts";
-
-const NOW_MS = Date.UTC(2026, 10, 23, 12, 0, 0);
-const BODY_BYTES_MAX = 16;
-const never = new AbortController().signal;
-
-const servers: CountingServer[] = [];
-const clients: HttpClient[] = [];
-
-async function serverOf(behaviour: Behaviour, secure = false): Promise<CountingServer> {
-  const server = await listen(behaviour, secure);
-  servers.push(server);
-  return server;
-}
-
-function clientOf(options: Partial<HttpClientOptions> = {}): HttpClient {
-  const client = new HttpClient({ policy: policyOf(["127.0.0.0/8"]), ...options });
-  clients.push(client);
-  return client;
-}
+import { attempt as attemptBy, BODY_BYTES_MAX, clientOf, NOW_MS, reply, serverOf, urlOf } from "./attempt-scene.ts";
+import { type Behaviour, listen, localhostCertificate } from "./misbehaving-servers.ts";
 
 let client: HttpClient;
 beforeEach(() => {
   client = clientOf();
 });
-afterEach(async () => {
-  await Promise.all(clients.splice(0).map((each) => each.close()));
-  // After the client has closed, no server may be left with a connection of ours.
-  await Promise.all(servers.map((each) => each.allClosed()));
-  await Promise.all(servers.splice(0).map((each) => each.close()));
-});
-
-/** An attempt that has time enough, unless the input says otherwise. */
 function attempt(url: string, input: Partial<AttemptInput> = {}, by = client): Promise<AttemptResult> {
-  const defaults = {
-    headers: [["content-type", "application/json"]] as const,
-    body: Buffer.from('{"a":1}'),
-    timeoutMs: 10_000,
-    responseBodyBytesMax: BODY_BYTES_MAX,
-    signal: never,
-  };
-  return performAttempt({ url, ...defaults, ...input }, { client: by, clock: { now: () => NOW_MS } });
-}
-
-const urlOf = (server: CountingServer, path = "/hook") => `http://127.0.0.1:${server.port}${path}`;
-
-function reply(head: string, body = ""): Behaviour {
-  return { onRequest: (socket) => socket.write(`HTTP/1.1 ${head}\r\n\r\n${body}`) };
+  return attemptBy(by, url, input);
 }
 
 function replyAndEnd(head: string, body = ""): Behaviour {
@@ -590,7 +551,7 @@ describe("TLS", () => {
   const ok = reply("200 OK\r\ncontent-length: 2", "ok");
 
   test("a trusted certificate for the name is accepted, and the connection kept", async () => {
-    const server = await serverOf(ok, true);
+    const server = await serverOf(ok, { tls: {} });
     const trusting = clientOf({ certificateAuthorities: localhostCertificate });
     for (let count = 1; count <= 2; count += 1) {
       const result = await attempt(`https://localhost:${server.port}/`, {}, trusting);
@@ -600,7 +561,7 @@ describe("TLS", () => {
   });
 
   test("a self-signed certificate is refused, and nothing is sent", async () => {
-    const server = await serverOf(ok, true);
+    const server = await serverOf(ok, { tls: {} });
     const result = await attempt(`https://localhost:${server.port}/`);
     expect([result.errorCode, result.errorMessage]).toEqual(["tls", "The destination's certificate is self-signed."]);
     expect(server.requests).toEqual([]);
@@ -608,7 +569,7 @@ describe("TLS", () => {
   });
 
   test.each(["127.0.0.1", "other.example.com"])("a certificate for another name than %s is refused", async (host) => {
-    const server = await serverOf(ok, true);
+    const server = await serverOf(ok, { tls: {} });
     const resolver: Resolver = (_hostname, _options, callback) => callback(null, [{ address: "127.0.0.1", family: 4 }]);
     const trusting = clientOf({ certificateAuthorities: localhostCertificate, resolver });
     const result = await attempt(`https://${host}:${server.port}/`, {}, trusting);

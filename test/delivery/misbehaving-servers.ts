@@ -1,11 +1,14 @@
 /** Local servers that tests of deliveries connect to, and see what became of every connection. */
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 
 const fixture = (name: string) => readFileSync(new URL(`../support/tls/${name}`, import.meta.url), "utf8");
 export const localhostCertificate = fixture("localhost-cert.pem");
 const localhostKey = fixture("localhost-key.pem");
+/** Valid until 2020. */
+export const expiredCertificate = fixture("expired-cert.pem");
+export const expiredKey = fixture("renewed-key.pem");
 
 /** A listening server that counts what it is sent. */
 export interface CountingServer {
@@ -29,8 +32,13 @@ export interface Behaviour {
   readonly onRequest?: (socket: Socket, count: number) => unknown;
 }
 
-/** Listens on a free port of 127.0.0.1, with the fixture's certificate where `secure`. */
-export async function listen(behaviour: Behaviour, secure = false): Promise<CountingServer> {
+export interface ListenOptions {
+  /** Speaks TLS, with the fixture's certificate for localhost unless these say otherwise. */
+  readonly tls?: TlsOptions;
+}
+
+/** Listens on a free port of 127.0.0.1. */
+export async function listen(behaviour: Behaviour, { tls }: ListenOptions = {}): Promise<CountingServer> {
   const open = new Set<Socket>();
   const requests: string[] = [];
   const connected = Promise.withResolvers<void>();
@@ -43,8 +51,8 @@ export async function listen(behaviour: Behaviour, secure = false): Promise<Coun
       requested.resolve();
     });
   };
-  const server: Server = secure
-    ? createTlsServer({ cert: localhostCertificate, key: localhostKey }, accept)
+  const server: Server = tls
+    ? createTlsServer({ cert: localhostCertificate, key: localhostKey, ...tls }, accept)
     : createTcpServer(accept);
   server.on("connection", (socket: Socket) => {
     accepted += 1;
