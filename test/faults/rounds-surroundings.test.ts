@@ -6,4 +6,4 @@ import { diskFull } from "./kinds/disk-full.ts";
 import { postgresKilled } from "./kinds/postgres-killed.ts";
 import { testRounds } from "./short-rounds.ts";
 
-testRounds([connectionsCut, connectionsHalfOpen, clockJumps, postgresKilled, diskFull]);
+testRounds([connectionsCut, connectionsHalfOpen, clockJumps, postgresKilled(2), diskFull]);

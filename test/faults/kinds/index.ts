@@ -18,7 +18,8 @@ export const KINDS: readonly Kind[] = [
   processFrozen,
   connectionsCut,
   connectionsHalfOpen,
-  postgresKilled,
+  postgresKilled(1),
+  postgresKilled(2),
   diskFull,
   clockJumps,
 ];
