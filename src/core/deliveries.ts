@@ -3,10 +3,12 @@ import type { EntityManager } from "@mikro-orm/postgresql";
 import type { Pool } from "pg";
 import { AppError } from "../errors.ts";
 import { Delivery, DeliveryAttempt, type DeliveryStatus } from "../store/entities/delivery.ts";
+import { Event, type HeaderList } from "../store/entities/event.ts";
 import { Webhook } from "../store/entities/webhook.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
 import { type RetryRefusal, retryDelivery } from "../store/sql/redeliver.ts";
 import type { Caller } from "./caller.ts";
+import { buildForwardHeaders } from "./forward-headers.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
 
@@ -17,9 +19,15 @@ export interface DeliveryView {
   readonly lastAttempt: DeliveryAttempt | undefined;
 }
 
+export interface AttemptView {
+  readonly attempt: DeliveryAttempt;
+  /** What was sent, without signatures; empty where nothing was. */
+  readonly requestHeaders: HeaderList;
+}
+
 export interface DeliveryDetail extends DeliveryView {
   /** Oldest first. */
-  readonly attempts: readonly DeliveryAttempt[];
+  readonly attempts: readonly AttemptView[];
 }
 
 const REFUSALS: Readonly<Record<RetryRefusal, () => AppError>> = {
@@ -52,7 +60,7 @@ export class Deliveries {
     const em = organizationScope(this.#orm, caller.organizationId);
     const webhook = await em.findOne(Webhook, { id: webhookId });
     if (!webhook) throw noSuchWebhook();
-    const where = { webhookId, ...(request.status ? { status: request.status as DeliveryStatus } : {}) };
+    const where = { webhookId, ...statusFilter(request.status as DeliveryStatus | undefined) };
     const page = await findPage(em, Delivery, where, request, false);
     const last = await lastAttempts(em, page.items);
     const items = page.items.map((delivery) => viewOf(delivery, webhook, last.get(delivery.id)));
@@ -65,7 +73,11 @@ export class Deliveries {
     const webhook = delivery && (await em.findOne(Webhook, { id: delivery.webhookId }));
     if (!delivery || !webhook) throw REFUSALS.not_found();
     const attempts = await em.find(DeliveryAttempt, { deliveryId: id }, { orderBy: { number: "asc" } });
-    return { ...viewOf(delivery, webhook, attempts.at(-1)), attempts };
+    const event = await em.findOne(Event, { id: delivery.eventId }, { populate: ["headers"] });
+    return {
+      ...viewOf(delivery, webhook, attempts.at(-1)),
+      attempts: attempts.map((attempt) => ({ attempt, requestHeaders: requestHeaders(delivery, attempt, event) })),
+    };
   }
 
   /** Makes one more try due now. CONFLICT while one is under way or where the webhook takes none. */
@@ -76,6 +88,31 @@ export class Deliveries {
     this.#wake();
     return detail;
   }
+}
+
+const TROUBLE: readonly DeliveryStatus[] = ["failed", "paused", "canceled"];
+
+/** States of trouble have an index of their own. */
+function statusFilter(status: DeliveryStatus | undefined) {
+  if (!status) return {};
+  return TROUBLE.includes(status) ? { status, troubled: true } : { status };
+}
+
+/** The headers of an attempt follow from its event, its number and time, and the version that made them. */
+function requestHeaders(delivery: Delivery, attempt: DeliveryAttempt, event: Event | null): HeaderList {
+  if (attempt.requestHeaders) return attempt.requestHeaders;
+  if (!attempt.senderVersion) return [];
+  const headers = buildForwardHeaders(
+    { id: delivery.eventId, type: delivery.eventType ?? "", headers: event?.headers ?? [] },
+    {
+      webhookId: delivery.webhookId,
+      attemptNumber: attempt.number,
+      timestampSeconds: Math.floor(attempt.startedAt.getTime() / 1_000),
+      signature: null,
+      version: attempt.senderVersion,
+    },
+  );
+  return headers.flatMap(([name, value]): HeaderList => (name.includes("signature") ? [] : [[name, value]]));
 }
 
 export function viewOf(delivery: Delivery, webhook: Webhook, lastAttempt: DeliveryAttempt | undefined): DeliveryView {

@@ -1,11 +1,10 @@
 /** One attempt of one delivery: what is sent, and what became of it. */
+import { buildForwardHeaders, HOPS_MAX, hopsOf } from "../core/forward-headers.ts";
 import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
 import { signPrepared } from "../signature/outbound.ts";
-import type { HeaderList } from "../store/entities/event.ts";
 import type { EventContent } from "../store/sql/lookup.ts";
 import { type AttemptContext, type AttemptResult, performAttempt } from "./attempt.ts";
 import type { AttemptErrorCode } from "./attempt-error.ts";
-import { buildForwardHeaders, HOPS_MAX, hopsOf } from "./forward-headers.ts";
 
 const LOOP = `the event has passed ${HOPS_MAX} gateways; forwarding it again would be a loop`;
 
@@ -19,7 +18,8 @@ export interface ForwardSettings extends AttemptContext {
 
 /** An attempt that was made, or refused before anything was sent. */
 export interface Forwarded {
-  readonly requestHeaders: HeaderList;
+  /** What made the request's headers; null where nothing was sent. */
+  readonly senderVersion: string | null;
   readonly result: AttemptResult;
 }
 
@@ -32,7 +32,7 @@ export async function forward(
 ): Promise<Forwarded> {
   const nowMs = settings.clock.now();
   if (hopsOf(event.headers) >= HOPS_MAX)
-    return { requestHeaders: [], result: resultOfNothing(nowMs, "too_many_hops", LOOP) };
+    return { senderVersion: null, result: resultOfNothing(nowMs, "too_many_hops", LOOP) };
   const timestampSeconds = Math.floor(nowMs / 1_000);
   const keys = target.webhook.forwardKeys(nowMs);
   const headers = buildForwardHeaders(
@@ -57,12 +57,7 @@ export async function forward(
     },
     settings,
   );
-  return { requestHeaders: withoutSignatures(headers), result };
-}
-
-/** Signatures are not kept with the attempt. */
-function withoutSignatures(headers: readonly (readonly [string, string])[]): HeaderList {
-  return headers.filter(([name]) => !name.includes("signature")).map(([name, value]) => [name, value]);
+  return { senderVersion: settings.version, result: { ...result, startedAtMs: nowMs } };
 }
 
 /** The result of an attempt that sent nothing. */

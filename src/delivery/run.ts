@@ -183,7 +183,7 @@ async function forwardOrFail(
 const eventGone = (context: RunContext): Forwarded => notSent(context, "internal", "the event is no longer recorded");
 
 function notSent(context: RunContext, errorCode: "internal", errorMessage: string): Forwarded {
-  return { requestHeaders: [], result: resultOfNothing(context.settings.clock.now(), errorCode, errorMessage) };
+  return { senderVersion: null, result: resultOfNothing(context.settings.clock.now(), errorCode, errorMessage) };
 }
 
 /** What follows by the schedule; a manual attempt leaves the schedule where it was. */
@@ -219,7 +219,7 @@ function record(
   job: RunJob,
   attempt: Attempt,
   url: string,
-  { requestHeaders, result }: Forwarded,
+  { senderVersion, result }: Forwarded,
   next: NextState,
 ): CompletedAttempt {
   return {
@@ -236,7 +236,7 @@ function record(
     statusCode: result.statusCode,
     errorCode: result.errorCode,
     errorMessage: result.errorMessage,
-    requestHeaders,
+    senderVersion,
     responseHeaders: result.responseHeaders.map(([name, value]) => [name, value]),
     responseBody: result.responseBody,
     responseTruncated: result.responseTruncated,

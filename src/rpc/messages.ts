@@ -138,7 +138,7 @@ export function deliverySummary(view: DeliveryView): DeliverySummary {
 }
 
 export function deliveryMessage(detail: DeliveryDetail) {
-  const attempts = detail.attempts.map((attempt) => ({
+  const attempts = detail.attempts.map(({ attempt, requestHeaders }) => ({
     number: attempt.number,
     trigger: attempt.trigger,
     status: attempt.status,
@@ -147,7 +147,7 @@ export function deliveryMessage(detail: DeliveryDetail) {
     ...some("statusCode", attempt.statusCode),
     ...some("errorCode", attempt.errorCode),
     ...some("errorMessage", attempt.errorMessage),
-    requestHeaders: headerMap(attempt.requestHeaders),
+    requestHeaders: headerMap(requestHeaders),
     responseHeaders: headerMap(attempt.responseHeaders),
     ...some("responseBody", attempt.responseBody && Buffer.from(attempt.responseBody).toString("utf8")),
     responseTruncated: attempt.responseTruncated,

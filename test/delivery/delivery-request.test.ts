@@ -174,3 +174,13 @@ test("what is kept of a request says what was sent, without its signatures", asy
   expect(attempts[0].requestHeaders).toMatchObject({ "webhook-id": eventId, "alumia-attempt": "1" });
   expect(JSON.stringify(attempts[0].requestHeaders)).not.toMatch(/v1,|sha256=/);
 });
+
+test("what is shown of a request is what the destination saw, but for signatures and the connection's own", async () => {
+  const webhook = await createForwardingWebhook(service, destination.url);
+  const eventId = await webhook.sendEvent("{}", { "x-custom": "a", "user-agent": "provider/1", cookie: "secret" });
+  const { attempts } = await webhook.settled(eventId, "succeeded");
+  const { headers } = await firstArrival();
+  const unseen = /^(?:host|content-length|connection|.*signature.*)$/;
+  const seen = Object.entries(headers).filter(([name]) => !unseen.test(name));
+  expect(attempts[0].requestHeaders).toEqual(Object.fromEntries(seen));
+});

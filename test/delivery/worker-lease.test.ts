@@ -64,7 +64,7 @@ function attemptOf(
     ...{ deliveryId: held.deliveryId, leaseToken: held.leaseToken, number: held.number },
     ...{ organizationId, webhookId, trigger: "scheduled", succeeded: next.kind === "succeeded" },
     ...{ url: "https://example.com/", startedAtMs: Date.now(), durationMs: 5, statusCode: 200 },
-    ...{ errorCode: null, errorMessage: null, requestHeaders: [], responseHeaders: [], next },
+    ...{ errorCode: null, errorMessage: null, senderVersion: null, responseHeaders: [], next },
     ...{ responseBody: Buffer.from("ok"), responseTruncated: false, remoteAddress: null },
   };
 }

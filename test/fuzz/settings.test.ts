@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ConfigError, loadConfig } from "../../src/config.ts";
-import { buildForwardHeaders, hopsOf } from "../../src/delivery/forward-headers.ts";
+import { buildForwardHeaders, hopsOf } from "../../src/core/forward-headers.ts";
 import { parseRetryAfter } from "../../src/delivery/retry-after.ts";
 import { parseSchedule, RETRY_AFTER_MS_MAX, SCHEDULE_DELAY_MS_MAX } from "../../src/delivery/retry-policy.ts";
 import { addressRangesOf, canonicalAddress, isReachableAddress } from "../../src/security/address-ranges.ts";

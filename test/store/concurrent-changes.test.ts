@@ -7,7 +7,7 @@ import type { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { newId } from "../../src/core/ids.ts";
 import { type ClaimedDelivery, claimDue } from "../../src/store/sql/claim.ts";
-import { completeAttempts } from "../../src/store/sql/complete.ts";
+import { type CompletedAttempt, completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
 import { settleBlocked } from "../../src/store/sql/hold.ts";
 import { beginAttempt, giveBackLeases } from "../../src/store/sql/lease.ts";
 import { eventually } from "../support/eventually.ts";
@@ -90,29 +90,42 @@ async function statusesOf(webhookId: string): Promise<string[]> {
 
 const HEARTBEAT = "update delivery_queue set due_at = due_at + interval '1 second' where webhook_id = $1";
 
+const COUNTING = "update webhook_counters set delivery_count = delivery_count + 1 where webhook_id = $1";
+
+/** Outcomes of these attempts, the nth as `next` says. */
+const outcomes = (webhookId: string, held: readonly ClaimedDelivery[], next: (n: number) => NextState) =>
+  held.map(
+    ({ deliveryId, leaseToken, number }, n): CompletedAttempt => ({
+      ...{ deliveryId, leaseToken, number, organizationId, webhookId, url: URL },
+      ...{ trigger: "scheduled", succeeded: false, startedAtMs: Date.now(), durationMs: 1, statusCode: 500 },
+      ...{ errorCode: "http_status", errorMessage: "", senderVersion: null, responseHeaders: [], remoteAddress: null },
+      ...{ responseBody: Buffer.from("no"), responseTruncated: false, next: next(n) },
+    }),
+  );
+
 test("outcomes are recorded while a heartbeat extends their leases", { repeats: TIMES - 1 }, async () => {
   const { webhookId, held } = await claimed();
-  const attempts = held.map(({ deliveryId, leaseToken, number }) => ({
-    ...{ deliveryId, leaseToken, number, organizationId, webhookId, url: URL },
-    ...{ trigger: "scheduled" as const, succeeded: true, startedAtMs: Date.now(), durationMs: 1, statusCode: 200 },
-    ...{ errorCode: null, errorMessage: null, requestHeaders: [], responseHeaders: [], remoteAddress: null },
-    ...{ responseBody: Buffer.from("ok"), responseTruncated: false, next: { kind: "succeeded" as const } },
-  }));
+  const attempts = outcomes(webhookId, held, () => ({ kind: "succeeded" }));
   const recorded = await meeting(HEARTBEAT, webhookId, () => completeAttempts(pool, attempts, LEASE_MS));
   expect(recorded).toEqual(held.map(() => true));
   expect(await statusesOf(webhookId)).toEqual(["succeeded"]);
 });
 
+test("outcomes of several kinds are recorded while a heartbeat extends their leases", {
+  repeats: TIMES - 1,
+}, async () => {
+  const { webhookId, held } = await claimed();
+  const attempts = outcomes(webhookId, held, (n) => (n % 2 ? { kind: "retry", delayMs: 60_000 } : { kind: "failed" }));
+  const recorded = await meeting(HEARTBEAT, webhookId, () => completeAttempts(pool, attempts, LEASE_MS));
+  expect(recorded).toEqual(held.map(() => true));
+  expect((await statusesOf(webhookId)).sort()).toEqual(["failed", "pending"]);
+  await pool.query("delete from delivery_queue where webhook_id = $1", [webhookId]);
+});
+
 test("outcomes are recorded while others of the same webhook are counted", { repeats: TIMES - 1 }, async () => {
   const { webhookId, held } = await claimed();
-  const attempts = held.map(({ deliveryId, leaseToken, number }) => ({
-    ...{ deliveryId, leaseToken, number, organizationId, webhookId, url: URL },
-    ...{ trigger: "scheduled" as const, succeeded: false, startedAtMs: Date.now(), durationMs: 1, statusCode: 500 },
-    ...{ errorCode: "http_status", errorMessage: "", requestHeaders: [], responseHeaders: [], remoteAddress: null },
-    ...{ responseBody: Buffer.from("no"), responseTruncated: false, next: { kind: "failed" as const } },
-  }));
-  const counting = "update webhook_counters set delivery_count = delivery_count + 1 where webhook_id = $1";
-  const recorded = await meeting(counting, webhookId, () => completeAttempts(pool, attempts, LEASE_MS));
+  const attempts = outcomes(webhookId, held, () => ({ kind: "failed" }));
+  const recorded = await meeting(COUNTING, webhookId, () => completeAttempts(pool, attempts, LEASE_MS));
   expect(recorded).toEqual(held.map(() => true));
   expect(await statusesOf(webhookId)).toEqual(["failed"]);
   const { rows } = await pool.query("select delivery_count::int as count from webhook_counters where webhook_id = $1", [
@@ -124,9 +137,8 @@ test("outcomes are recorded while others of the same webhook are counted", { rep
 test("lost attempts are taken over while others of the same webhook are counted", { repeats: TIMES - 1 }, async () => {
   const { webhookId } = await claimed();
   await pool.query("update delivery_queue set due_at = now() where webhook_id = $1", [webhookId]);
-  const counting = "update webhook_counters set delivery_count = delivery_count + 1 where webhook_id = $1";
   const options = { limit: ROWS, leaseMs: LEASE_MS, stepsMax: 10, except: [] };
-  const taken = await meeting(counting, webhookId, () => claimDue(pool, options));
+  const taken = await meeting(COUNTING, webhookId, () => claimDue(pool, options));
   expect(taken.claimed.map(({ number }) => number)).toEqual(Array.from({ length: ROWS }, () => 2));
   expect(await statusesOf(webhookId)).toEqual(["delivering"]);
   await giveBackLeases(pool, taken.claimed, LEASE_MS);

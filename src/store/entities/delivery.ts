@@ -22,6 +22,8 @@ const DeliverySchema = defineEntity({
     createdAt: p.datetime(),
     updatedAt: p.datetime(),
     completedAt: p.datetime().nullable(),
+    /** Whether the status is one of trouble; indexed. */
+    troubled: p.boolean(),
   },
 });
 
@@ -49,7 +51,10 @@ const DeliveryAttemptSchema = defineEntity({
     statusCode: p.integer().nullable(),
     errorCode: p.text().nullable(),
     errorMessage: p.text().nullable(),
+    /** Kept by versions that did not derive them. */
     requestHeaders: p.json<HeaderList>().nullable(),
+    /** Version of the service that sent it; with the event, the request's headers follow from it. */
+    senderVersion: p.text().nullable(),
     responseHeaders: p.json<HeaderList>().nullable(),
     responseBody: p.blob().nullable(),
     responseTruncated: p.boolean(),

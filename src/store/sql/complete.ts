@@ -32,7 +32,8 @@ export interface CompletedAttempt {
   readonly statusCode: number | null;
   readonly errorCode: string | null;
   readonly errorMessage: string | null;
-  readonly requestHeaders: HeaderList;
+  /** Version of the service that sent it; null where nothing was sent. */
+  readonly senderVersion: string | null;
   readonly responseHeaders: HeaderList;
   readonly responseBody: Buffer;
   readonly responseTruncated: boolean;
@@ -40,36 +41,46 @@ export interface CompletedAttempt {
   readonly next: NextState;
 }
 
-// The update of the partitioned table stands last, never in a CTE: see partitions.ts.
+// A row is its own fence as it is deleted or updated. Rows are locked in the order of their ids, which is that of the
+// input; a batch of which some go and some stay ($4) locks them all before, because it takes them in two steps. The
+// update of the partitioned table stands last, never in a CTE: see partitions.ts.
 const COMPLETE = `
 with input as materialized (
   select * from json_to_recordset($1::json) as i (
     n int, delivery_id uuid, lease_token uuid, organization_id uuid, webhook_id uuid, number int, trigger text,
     status text, url text, started_at timestamptz, duration_ms int, status_code int, error_code text,
-    error_message text, request_headers jsonb, response_headers jsonb, body_at int, body_size int, truncated boolean,
+    error_message text, sender_version text, response_headers jsonb, body_at int, body_size int, truncated boolean,
     remote_address text, next text, delay_ms bigint, keep_step boolean, resumes boolean)
+), locked as materialized (
+  select from delivery_queue q join input i using (delivery_id) where $4 order by q.delivery_id for update of q
+), finished as (
+  delete from delivery_queue q using input i
+  where q.delivery_id = i.delivery_id and q.lease_token = i.lease_token and q.attempts = i.number
+    and q.started_at is not null and i.next in ('succeeded', 'failed', 'canceled')
+    and (select count(*) from locked) >= 0
+  returning i.n
+), waiting as (
+  update delivery_queue q set started_at = null, manual = false, resume_at = null, step = q.step - i.keep_step::int,
+    due_at = greatest(now() + i.delay_ms * interval '1 millisecond', case when i.resumes then q.resume_at end)
+      + case when i.next = 'quick' then $3 else 0 end * interval '1 millisecond',
+    lease_token = case when i.next = 'quick' then q.lease_token end
+  from input i
+  where q.delivery_id = i.delivery_id and q.lease_token = i.lease_token and q.attempts = i.number
+    and q.started_at is not null and i.next in ('retry', 'quick')
+    and (select count(*) from locked) >= 0
+  returning i.n, q.due_at - case when i.next = 'quick' then $3 else 0 end * interval '1 millisecond' as next_at
 ), fenced as materialized (
-  select i.*, greatest(now() + i.delay_ms * interval '1 millisecond', case when i.resumes then q.resume_at end) as next_at
-  from delivery_queue q join input i on q.delivery_id = i.delivery_id and q.lease_token = i.lease_token
-    and q.attempts = i.number and q.started_at is not null
-  order by q.delivery_id for update of q
+  select i.*, f.next_at
+  from input i join (select n, null::timestamptz as next_at from finished union all select * from waiting) f using (n)
 ), recorded as (
   insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at,
-    duration_ms, status_code, error_code, error_message, request_headers, response_headers, response_body,
+    duration_ms, status_code, error_code, error_message, sender_version, response_headers, response_body,
     response_truncated, remote_address, next_attempt_at)
   select delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at, duration_ms, status_code,
-    error_code, error_message, request_headers, response_headers,
+    error_code, error_message, sender_version, response_headers,
     case when status_code is not null then substring($2::bytea from body_at + 1 for body_size) end,
     truncated, remote_address, next_at
   from fenced
-), finished as (
-  delete from delivery_queue q using fenced f
-  where q.delivery_id = f.delivery_id and f.next in ('succeeded', 'failed', 'canceled')
-), waiting as (
-  update delivery_queue q set started_at = null, manual = false, resume_at = null, step = q.step - f.keep_step::int,
-    due_at = f.next_at + case when f.next = 'quick' then $3 * interval '1 millisecond' else interval '0' end,
-    lease_token = case when f.next = 'quick' then q.lease_token end
-  from fenced f where q.delivery_id = f.delivery_id and f.next in ('retry', 'quick')
 ), counted as materialized (
   select c.webhook_id from webhook_counters c where c.webhook_id in (select webhook_id from fenced)
   order by c.webhook_id for update
@@ -97,10 +108,12 @@ export async function completeAttempts(
   leaseMs: number,
 ): Promise<boolean[]> {
   const bodies = Buffer.concat(attempts.map((attempt) => attempt.responseBody));
+  const staying = attempts.filter(({ next }) => next.kind === "retry" || next.kind === "quick").length;
+  const mixed = staying > 0 && staying < attempts.length;
   const { rows } = await pool.query<{ n: number }>({
     name: "complete",
     text: COMPLETE,
-    values: [encodeAttempts(attempts), bodies, leaseMs],
+    values: [encodeAttempts(attempts), bodies, leaseMs, mixed],
   });
   const held: boolean[] = new Array(attempts.length).fill(false);
   for (const row of rows) held[row.n] = true;
@@ -127,7 +140,7 @@ function encodeAttempts(attempts: readonly CompletedAttempt[]): string {
       status_code: attempt.statusCode,
       error_code: attempt.errorCode,
       error_message: attempt.errorMessage,
-      request_headers: attempt.requestHeaders,
+      sender_version: attempt.senderVersion,
       response_headers: attempt.responseHeaders,
       body_at: at,
       body_size: attempt.responseBody.length,
@@ -139,5 +152,6 @@ function encodeAttempts(attempts: readonly CompletedAttempt[]): string {
       resumes: "resumes" in attempt.next && attempt.next.resumes === true,
     };
   });
+  encoded.sort((one, other) => (one.delivery_id < other.delivery_id ? -1 : 1));
   return JSON.stringify(encoded);
 }

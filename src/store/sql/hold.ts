@@ -72,7 +72,7 @@ export function owedStatement(change: OwedChange, placeholder: "?" | "$1", lease
 
 const RELEASE = `
 with due as materialized (
-  select delivery_id from delivery_queue where destination_id = $1 and held
+  select delivery_id from delivery_queue where destination_id = $1 and started_at is null and held
   order by due_at limit $2 for update skip locked
 ), released as (
   update delivery_queue q set held = false from due d where q.delivery_id = d.delivery_id

@@ -9,7 +9,7 @@ export async function deleteWebhook(client: PoolClient, organizationId: string, 
     organizationId,
   ]);
   if (rowCount !== 1) return false;
-  await client.query("delete from delivery_queue where webhook_id = $1 and destination_id = $1", [webhookId]);
+  await client.query("delete from delivery_queue where destination_id = $1 and started_at is null", [webhookId]);
   await client.query("delete from webhooks where id = $1 and organization_id = $2", [webhookId, organizationId]);
   await client.query(
     "insert into purges (webhook_id, organization_id, deleted_at, due_at) values ($1, $2, now(), now()) on conflict do nothing",
@@ -19,7 +19,7 @@ export async function deleteWebhook(client: PoolClient, organizationId: string, 
 }
 
 const STEPS = [
-  "delete from delivery_queue where delivery_id in (select delivery_id from delivery_queue where destination_id = $1 limit $2)",
+  "delete from delivery_queue where delivery_id in (select delivery_id from delivery_queue where destination_id = $1 and started_at is null limit $2)",
   "delete from event_dedupe where (webhook_id, key) in (select webhook_id, key from event_dedupe where webhook_id = $1 limit $2)",
 ] as const;
 

@@ -2,7 +2,8 @@
  * The headers of a forwarded event: the provider's own, so that a consumer's existing verification code works,
  * without those that belong to one hop, one holder of credentials or one proxy; and ours. Pure.
  */
-import type { Header } from "./exchange.ts";
+
+type Header = readonly [name: string, value: string];
 
 /** How many gateways of this kind an event may pass; the caller refuses to forward past it. */
 export const HOPS_MAX = 5;
