@@ -1,10 +1,11 @@
 /** The statements that claim, complete and give back, on a queue that no worker serves. */
 import { randomUUID } from "node:crypto";
-import { Pool } from "pg";
+import type { Pool } from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { claimDue } from "../../src/store/sql/claim.ts";
 import { type CompletedAttempt, completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
 import { beginAttempt, extendLeases, giveBackLeases, shortenLeases } from "../../src/store/sql/lease.ts";
+import { createPool } from "../support/pool.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const LEASE_MS = 60_000;
@@ -15,7 +16,7 @@ let webhookId: string;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  pool = new Pool({ connectionString: database.url });
+  pool = createPool(database);
 });
 beforeEach(async () => {
   [organizationId, webhookId] = [randomUUID(), randomUUID()];

@@ -1,8 +1,9 @@
 /** SIGTERM while a destination hangs. What a stop does under load is a kind of fault (`kinds/service-stopped.ts`). */
-import { Pool } from "pg";
+import type { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { hubSignature, send } from "../support/api.ts";
 import { startDestination } from "../support/destination.ts";
+import { createPool } from "../support/pool.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { TEST_MASTER_KEY } from "../support/service.ts";
 import { killLeftovers, startServiceProcess } from "./service-process.ts";
@@ -12,7 +13,7 @@ let pool: Pool;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  pool = new Pool({ connectionString: database.url, max: 2 });
+  pool = createPool(database);
 });
 afterAll(async () => {
   await killLeftovers();

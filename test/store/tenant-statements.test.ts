@@ -1,6 +1,6 @@
 /** The hand-written SQL that takes an organization id, statement by statement, on real rows of two organizations. */
 import { randomUUID } from "node:crypto";
-import { Pool } from "pg";
+import type { Pool } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { LIMITS } from "../../src/config.ts";
 import { ApiKeys } from "../../src/core/api-keys.ts";
@@ -10,6 +10,7 @@ import { findEventContent } from "../../src/store/sql/lookup.ts";
 import { deleteWebhook, purgeStep } from "../../src/store/sql/purge.ts";
 import { replayEvent, retryDelivery } from "../../src/store/sql/redeliver.ts";
 import { transaction } from "../../src/store/transaction.ts";
+import { createPool } from "../support/pool.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const LEASE_MS = 1_000;
@@ -20,7 +21,7 @@ let orm: Orm;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  pool = new Pool({ connectionString: database.url, max: 4 });
+  pool = createPool(database);
   orm = await createOrm({
     target: database.url,
     hotConnectionsMax: 1,
