@@ -12,7 +12,7 @@ import { loadGrpc } from "./load-grpc.ts";
 import { loadHttp1 } from "./load-http1.ts";
 import { KEY, WEBHOOK_ID } from "./memory-service.ts";
 import { measure, type Subject } from "./rounds.ts";
-import { ServerProcess } from "./server-process.ts";
+import { pinLoad, ServerProcess } from "./server-process.ts";
 
 const CONNECTIONS = 4;
 const STREAMS = 16;
@@ -38,6 +38,7 @@ const REST_REQUEST = Buffer.from(
 );
 
 export async function edgeBench(): Promise<void> {
+  if (!pinLoad()) process.stdout.write("servers and load share their cores: no taskset here\n");
   const edge = await start({ kind: "edge" });
   const grpcAnswer = await callGrpc(edge.port);
   const rest = await getRest(edge.port);

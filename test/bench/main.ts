@@ -1,15 +1,18 @@
 /** `npm run bench [-- NAME …]`: how fast the parts are, each beside a baseline that runs in the same minute. */
 import { edgeBench } from "./edge.ts";
-import { pinLoad } from "./server-process.ts";
+import { writeReport } from "./report.ts";
+import { serviceBench } from "./service.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   edge: edgeBench,
+  service: serviceBench,
 };
 
+const RESULTS = "bench-results.json";
 const asked = process.argv.slice(2);
 const unknown = asked.find((name) => !Object.hasOwn(BENCHES, name));
 if (unknown !== undefined) throw new Error(`no bench ${unknown}; there are: ${Object.keys(BENCHES).join(", ")}`);
-if (!pinLoad()) process.stdout.write("servers and load share their cores: no taskset here\n");
 for (const [name, run] of Object.entries(BENCHES)) {
   if (asked.length === 0 || asked.includes(name)) await run();
 }
+await writeReport(RESULTS);

@@ -1,5 +1,6 @@
 /** Measuring servers against each other: in turns, so that a busy machine is as busy for all of them. */
 import { percentile, type Sample } from "./load.ts";
+import { report } from "./report.ts";
 import type { ServerProcess } from "./server-process.ts";
 
 export interface Subject {
@@ -31,11 +32,11 @@ export async function measure(title: string, subjects: readonly (readonly [name:
   const first = medians[0];
   const rows = subjects.map(([name], index) => {
     const { rate, ratePerCore, p50Ms, p99Ms } = medians[index] as Round;
-    const ratio = index === 0 || !first ? "" : `${(first.ratePerCore / ratePerCore).toFixed(2)}x`;
-    return [name, rate.toFixed(0), ratePerCore.toFixed(0), p50Ms.toFixed(2), p99Ms.toFixed(2), ratio];
+    const ratio = index === 0 || !first ? "" : first.ratePerCore / ratePerCore;
+    return [name, rate, ratePerCore, p50Ms, p99Ms, ratio];
   });
   const head = ["", "answers/s", "per core-second", "p50 ms", "p99 ms", "first is"];
-  process.stdout.write(`\n${title}\n${table([head, ...rows])}`);
+  report(title, head, rows);
 }
 
 async function runRound({ server, run }: Subject): Promise<Round> {
@@ -53,11 +54,4 @@ async function runRound({ server, run }: Subject): Promise<Round> {
 /** The round whose rate for a core is in the middle. */
 function medianRound(rounds: readonly Round[]): Round {
   return rounds.toSorted((a, b) => a.ratePerCore - b.ratePerCore)[rounds.length >> 1] as Round;
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_cell, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const pad = (cell: string, column: number) =>
-    column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
-  return rows.map((row) => `  ${row.map(pad).join("  ")}\n`).join("");
 }

@@ -22,9 +22,9 @@ export class ServerProcess {
   }
 
   /** Runs a module, which must be a `serve` module, with a setting that it gets as JSON. */
-  static async start(module: string, setting: object): Promise<ServerProcess> {
+  static async start(module: string, setting: object, { pin = pins } = {}): Promise<ServerProcess> {
     const args = [module, JSON.stringify(setting)];
-    const [command, ...before] = pins ? ["taskset", "-c", SERVER_CORE, process.execPath] : [process.execPath];
+    const [command, ...before] = pin ? ["taskset", "-c", SERVER_CORE, process.execPath] : [process.execPath];
     const child = spawn(command as string, [...before, ...args], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     const exited = once(child, "exit").then(([code]) => Promise.reject(new Error(`${module} exited with ${code}`)));
     const [port] = await Promise.race([once(child, "message"), exited]);
