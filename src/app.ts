@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import { createClient, createWorker } from "./app-delivery.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { addressRanges, type Config, ConfigError, LIMITS, type Limits } from "./config.ts";
+import { addressRanges, type Config, ConfigError, LIMITS, type Limits, partitionPlan } from "./config.ts";
 import { ApiKeys } from "./core/api-keys.ts";
 import { bootstrap } from "./core/bootstrap.ts";
 import { Deliveries } from "./core/deliveries.ts";
@@ -83,7 +83,7 @@ export async function startApp(config: Config, logger: Logger, seams: AppSeams =
     lookupConnectionsMax: LIMITS.lookupPoolConnectionsMax,
     statementTimeoutMs: LIMITS.statementTimeoutMs,
     connectTimeoutMs: LIMITS.connectTimeoutMs,
-    partitionDaysAhead: LIMITS.partitionDaysAhead,
+    partitions: partitionPlan(config),
   });
   try {
     await checkMasterKey(store.pool, box);
@@ -145,13 +145,11 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   const client = createClient(config, policy, seams);
   const worker = createWorker({ config, logger, pool, clock, client, loader, seams });
   const maintenance = new Maintenance({
-    pool,
+    pool: store.upkeepPool,
     logger,
-    purgeRows: LIMITS.purgeBatchRows,
-    purgeLateMs: LIMITS.purgeLateMs,
-    purgeRecheckMs: LIMITS.purgeRecheckMs,
-    partitionDaysAhead: LIMITS.partitionDaysAhead,
-    releaseRows: LIMITS.releaseBatchRows,
+    limits: LIMITS,
+    retentionDays: config.retentionDays,
+    partitions: partitionPlan(config),
     leaseMs: config.deliveryLeaseMs,
     onRelease: () => worker.wake(),
   });

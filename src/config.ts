@@ -140,8 +140,12 @@ export const LIMITS = Object.freeze({
   /** How long after a delete late rows are looked for, milliseconds. */
   purgeLateMs: 10 * 60_000,
   purgeRecheckMs: 60_000,
-  /** Daily partitions made ahead of time. */
+  /** Days for which partitions are made ahead of time. */
   partitionDaysAhead: 7,
+  /** Partitions of a table that RETENTION_DAYS spans: with more of them each statement costs noticeably more. */
+  partitionsKeptMax: 30,
+  /** Rows that one step of the retention looks at or deletes. */
+  retentionBatchRows: 2_000,
 });
 
 /** The bounds by name; tests put other numbers in place of some. */
@@ -176,6 +180,7 @@ export interface Config {
   readonly deliveryLeaseMs: number;
   readonly deliveryConcurrency: number;
   readonly dedupeWindowSeconds: number;
+  readonly retentionDays: number;
   readonly shutdownGraceMs: number;
   readonly logLevel: string;
 }
@@ -183,9 +188,6 @@ export interface Config {
 export const DEFAULT_SCHEDULE = "0s,5s,5m,30m,2h,5h,10h,14h,20h,24h";
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
 const LOOPBACK_CIDRS = ["127.0.0.0/8", "::1/128"];
-
-/** Variables that a later version takes. Setting one must not be mistaken for having its effect. */
-const LATER = ["RETENTION_DAYS"];
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -197,9 +199,6 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
   };
   const integer = (name: string, fallback: number, min: number, max: number) =>
     parseInteger(name, text(name), fallback, min, max);
-  for (const name of LATER) {
-    if (text(name) !== undefined) throw new ConfigError(`${name} is not supported by this version; unset it`);
-  }
   const timeoutMs = integer("DELIVERY_TIMEOUT_MS", 15_000, 100, 120_000);
   const leaseMs = integer("DELIVERY_LEASE_MS", 60_000, 1_000, 3_600_000);
   const config: Config = {
@@ -225,6 +224,7 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
     deliveryLeaseMs: leaseMs,
     deliveryConcurrency: integer("DELIVERY_CONCURRENCY", 128, 1, 2_000),
     dedupeWindowSeconds: integer("DEDUPE_WINDOW_SECONDS", 3 * 86_400, 1, 90 * 86_400),
+    retentionDays: integer("RETENTION_DAYS", 30, 1, 3_650),
     shutdownGraceMs: integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
     logLevel: oneOf("LOG_LEVEL", text("LOG_LEVEL") ?? "info", LOG_LEVELS),
   };
@@ -242,6 +242,14 @@ function tlsFiles(cert: string | undefined, key: string | undefined): TlsFiles |
     throw new ConfigError("TLS_CERT is required with TLS_KEY: the path of the certificate in PEM");
   if (key === undefined) throw new ConfigError("TLS_KEY is required with TLS_CERT: the path of the private key in PEM");
   return { certPath: resolve(cert), keyPath: resolve(key) };
+}
+
+/** How history is cut into partitions: daily for a month, wider ones for longer. */
+export function partitionPlan({ retentionDays }: Pick<Config, "retentionDays">): {
+  readonly daysAhead: number;
+  readonly widthDays: number;
+} {
+  return { daysAhead: LIMITS.partitionDaysAhead, widthDays: Math.ceil(retentionDays / LIMITS.partitionsKeptMax) };
 }
 
 function schedule(value: string): readonly number[] {

@@ -35,6 +35,7 @@ test("defaults", () => {
     deliveryLeaseMs: 60_000,
     deliveryConcurrency: 128,
     dedupeWindowSeconds: 259_200,
+    retentionDays: 30,
     shutdownGraceMs: 20_000,
     logLevel: "info",
   } satisfies Config);

@@ -1,4 +1,4 @@
-import { type Config, LIMITS } from "../config.ts";
+import { type Config, LIMITS, partitionPlan } from "../config.ts";
 import { createLogger } from "../observe/logger.ts";
 import { openStore, type Store } from "../store/store.ts";
 
@@ -14,7 +14,7 @@ export async function withStore(config: Config, work: (store: Store) => Promise<
     lookupConnectionsMax: 1,
     statementTimeoutMs: LIMITS.statementTimeoutMs,
     connectTimeoutMs: LIMITS.connectTimeoutMs,
-    partitionDaysAhead: LIMITS.partitionDaysAhead,
+    partitions: partitionPlan(config),
   });
   try {
     await work(store);

@@ -35,6 +35,8 @@ export const ATTEMPT_ERROR_CODES = [
   "too_many_hops",
   /** Our own fault kept the attempt from being made; nothing was sent. */
   "internal",
+  /** History is kept no longer: the event is gone, or its delivery was still owed at the end; nothing was sent. */
+  "expired",
   /** The worker died during the attempt; written by whoever takes the delivery over, never by an attempt itself. */
   "interrupted",
   /** The event has passed too many gateways already; nothing was sent. */

@@ -150,7 +150,7 @@ async function settle(
   const step = judge(job, attempt, forwarded.result, context);
   const next = made.eventIsThere
     ? toNextState(step, attempt, forwarded.result, context)
-    : ({ kind: "canceled" } as const);
+    : ({ kind: "failed" } as const);
   // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
   if (step.kind === "stop") await stop(job.webhookId, url, step.reason, context);
   const held = await context.complete(record(job, attempt, url, forwarded, next));
@@ -180,9 +180,10 @@ async function forwardOrFail(
   }
 }
 
-const eventGone = (context: RunContext): Forwarded => notSent(context, "internal", "the event is no longer recorded");
+const eventGone = (context: RunContext): Forwarded =>
+  notSent(context, "expired", "the event is older than RETENTION_DAYS and no longer recorded; nothing was sent");
 
-function notSent(context: RunContext, errorCode: "internal", errorMessage: string): Forwarded {
+function notSent(context: RunContext, errorCode: "internal" | "expired", errorMessage: string): Forwarded {
   return { senderVersion: null, result: resultOfNothing(context.settings.clock.now(), errorCode, errorMessage) };
 }
 

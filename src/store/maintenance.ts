@@ -1,83 +1,70 @@
 /**
- * Work behind the scenes: releasing what was held, purging what was deleted or has ended, making partitions ahead,
+ * Work behind the scenes: releasing what was held, purging what was deleted or has ended, making and retiring history,
  * mending leases that a clock has made too long.
  */
 import type { Pool } from "pg";
 import type { Logger } from "../observe/logger.ts";
+import { Chore } from "./chore.ts";
 import { ClockWatch } from "./clock-watch.ts";
-import { onBehalfOfAll } from "./on-behalf.ts";
-import { ensurePartitions } from "./partitions.ts";
+import { adoptStrays, DAY_MS, ensurePartitions, type PartitionPlan } from "./partitions.ts";
+import { retire } from "./retention.ts";
 import { releaseStep } from "./sql/hold.ts";
 import { databaseNow, shortenLeases } from "./sql/lease.ts";
 import { purgeDedupe, purgeStep } from "./sql/purge.ts";
+import { takeTurn } from "./turn.ts";
 
 export interface MaintenanceOptions {
   readonly pool: Pool;
   readonly logger: Logger;
-  readonly purgeRows: number;
-  readonly purgeLateMs: number;
-  readonly purgeRecheckMs: number;
-  readonly partitionDaysAhead: number;
-  readonly releaseRows: number;
+  readonly limits: {
+    readonly purgeBatchRows: number;
+    readonly purgeLateMs: number;
+    readonly purgeRecheckMs: number;
+    readonly releaseBatchRows: number;
+    readonly retentionBatchRows: number;
+  };
+  readonly retentionDays: number;
+  readonly partitions: PartitionPlan;
   readonly leaseMs: number;
   /** Told after each step that released deliveries. */
   readonly onRelease: () => void;
 }
 
-/** How often it looks without being told, milliseconds. */
-const INTERVAL_MS = 60_000;
-const PARTITION_INTERVAL_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
 export class Maintenance {
   readonly #options: MaintenanceOptions;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
-  #again = false;
-  #stopped = false;
-  #partitionsAtMs = 0;
+  readonly #changes: Chore;
+  readonly #history: Chore;
   readonly #clock = new ClockWatch();
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
+    const { logger } = options;
+    const changes = (signal: AbortSignal) => this.#followChanges(signal);
+    const history = (signal: AbortSignal) => this.#keepHistory(signal);
+    this.#changes = new Chore({ name: "changes", logger, firstMs: 0, everyMs: MINUTE_MS, work: changes });
+    this.#history = new Chore({ name: "history", logger, firstMs: 0, everyMs: HOUR_MS, work: history });
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.wake(), INTERVAL_MS);
-    this.#timer.unref();
-    this.wake();
+    this.#changes.start();
+    this.#history.start();
   }
 
-  /** Looks for work now. */
+  /** Looks now for what a resume or a delete has left to do. */
   wake(): void {
-    if (this.#stopped) return;
-    this.#again = true;
-    this.#running ??= onBehalfOfAll(() => this.#run()).finally(() => {
-      this.#running = undefined;
-    });
+    this.#changes.wake();
   }
 
-  async #run(): Promise<void> {
-    while (this.#again && !this.#stopped) {
-      this.#again = false;
-      try {
-        await this.#turn();
-      } catch (error) {
-        this.#options.logger.warn({ err: error }, "maintenance will be tried again");
-      }
-    }
-  }
-
-  async #turn(): Promise<void> {
-    const { pool, purgeRows, purgeLateMs, purgeRecheckMs, partitionDaysAhead, releaseRows, onRelease } = this.#options;
-    const step = { rows: purgeRows, lateMs: purgeLateMs, recheckMs: purgeRecheckMs };
+  async #followChanges(signal: AbortSignal): Promise<void> {
+    const { pool, limits, onRelease } = this.#options;
+    const step = { rows: limits.purgeBatchRows, lateMs: limits.purgeLateMs, recheckMs: limits.purgeRecheckMs };
     await this.#mendLeases();
-    while (!this.#stopped && (await releaseStep(pool, releaseRows))) onRelease();
-    while (!this.#stopped && (await purgeStep(pool, step)));
-    while (!this.#stopped && (await purgeDedupe(pool, purgeRows)));
-    if (performance.now() - this.#partitionsAtMs > PARTITION_INTERVAL_MS) {
-      await ensurePartitions(pool, Date.now(), partitionDaysAhead);
-      this.#partitionsAtMs = performance.now();
-    }
+    while (!signal.aborted && (await releaseStep(pool, limits.releaseBatchRows))) onRelease();
+    while (!signal.aborted && (await purgeStep(pool, step)));
+    while (!signal.aborted && (await purgeDedupe(pool, limits.purgeBatchRows)));
   }
 
   /** At the start, and whenever the database's clock was set back: leases must not outlast their owners by that much. */
@@ -89,10 +76,26 @@ export class Maintenance {
     await shortenLeases(pool, leaseMs);
   }
 
-  /** Ends the step under way. May be called twice. */
+  /** Retires what is old before it makes what is new: a partition may be made where old rows lay. */
+  async #keepHistory(signal: AbortSignal): Promise<void> {
+    const { pool, limits, logger, partitions, retentionDays } = this.#options;
+    await takeTurn(pool, "retention", async (client) => {
+      const nowMs = Date.now();
+      const { expired, dropped, trimmed } = await retire(client, {
+        retentionDays,
+        rows: limits.retentionBatchRows,
+        nowMs,
+        signal,
+      });
+      if (expired > 0) logger.warn({ deliveries: expired }, "deliveries still owed after RETENTION_DAYS have expired");
+      if (dropped.length + trimmed > 0) logger.info({ partitions: dropped, rows: trimmed }, "old history was dropped");
+      if (!(await ensurePartitions(client, nowMs, partitions))) logger.warn("some partitions could not be made yet");
+      await adoptStrays(client, nowMs, nowMs - retentionDays * DAY_MS, partitions);
+    });
+  }
+
+  /** Ends the steps under way. May be called twice. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#running;
+    await Promise.all([this.#changes.stop(), this.#history.stop()]);
   }
 }

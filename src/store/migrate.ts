@@ -4,7 +4,7 @@ import { MikroORM } from "@mikro-orm/postgresql";
 import { Client } from "pg";
 import { Initial } from "./migrations/0001-initial.ts";
 import { LeanHistory } from "./migrations/0002-lean-history.ts";
-import { ensurePartitions } from "./partitions.ts";
+import { ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { poolOptions, type StoreConnection } from "./pool.ts";
 
 /** Advisory lock key of the migrations ("alumia" in ASCII). */
@@ -15,7 +15,7 @@ const MIGRATIONS = [Initial, LeanHistory];
  * Brings the schema up to date and returns the names of the migrations applied. Any number of processes may call
  * it at once: an advisory lock on a connection of its own makes them take turns (the migrator has no lock).
  */
-export async function migrate(connection: StoreConnection, options: { now: number; partitionDaysAhead: number }) {
+export async function migrate(connection: StoreConnection, options: { now: number; partitions: PartitionPlan }) {
   const {
     statement_timeout: _,
     query_timeout: __,
@@ -28,7 +28,7 @@ export async function migrate(connection: StoreConnection, options: { now: numbe
   try {
     await client.query("select pg_advisory_lock($1)", [MIGRATION_LOCK]);
     const applied = await runMigrations(plain);
-    await ensurePartitions(client, options.now, options.partitionDaysAhead);
+    await ensurePartitions(client, options.now, options.partitions);
     return applied;
   } finally {
     await client.end();

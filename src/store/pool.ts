@@ -14,17 +14,29 @@ export interface StoreConnection {
   readonly connectTimeoutMs: number;
 }
 
+/** A plan made while a table is small must not scan it once it is large: keep the planner on the indexes. */
+const BY_INDEX = "-c enable_seqscan=off -c jit=off";
+
 /** How much longer than the server we wait for a statement, milliseconds. */
 const QUERY_SLACK_MS = 5_000;
 
+/** Most connections that work behind the scenes takes: one for each chore. */
+const UPKEEP_CONNECTIONS_MAX = 3;
+
 /** What each pool is for, as pg_stat_activity shows it. */
-export type PoolName = "hot" | "orm" | "webhook-lookup" | "key-lookup";
+export type PoolName = "hot" | "orm" | "webhook-lookup" | "key-lookup" | "upkeep";
 
 export function poolOptions(connection: StoreConnection, name: PoolName): PoolConfig {
-  const { hotConnectionsMax, ormConnectionsMax, lookupConnectionsMax } = connection;
+  const connectionsMax: Readonly<Record<PoolName, number>> = {
+    hot: connection.hotConnectionsMax,
+    orm: connection.ormConnectionsMax,
+    "webhook-lookup": connection.lookupConnectionsMax,
+    "key-lookup": connection.lookupConnectionsMax,
+    upkeep: UPKEEP_CONNECTIONS_MAX,
+  };
   return {
     ...(typeof connection.target === "string" ? { connectionString: connection.target } : connection.target),
-    max: name === "hot" ? hotConnectionsMax : name === "orm" ? ormConnectionsMax : lookupConnectionsMax,
+    max: connectionsMax[name],
     application_name: `alumia-${name}`,
     connectionTimeoutMillis: connection.connectTimeoutMs,
     statement_timeout: connection.statementTimeoutMs,
@@ -37,7 +49,8 @@ export function poolOptions(connection: StoreConnection, name: PoolName): PoolCo
 
 /**
  * A pool of hand-written statements. What anybody can cause without proof of who they are has pools of its own, so that
- * a flood of it waits by itself. A connection that the server drops is only logged: its query fails itself.
+ * a flood of it waits by itself; so has work behind the scenes, so that it never takes a connection from the hot
+ * statements. A connection that the server drops is only logged: its query fails itself.
  */
 export function createPool(
   connection: StoreConnection,
@@ -46,8 +59,7 @@ export function createPool(
 ): Pool {
   const pool = new Pool({
     ...poolOptions(connection, name),
-    // A plan made while a table is small must not scan it once it is large: keep the planner on the indexes.
-    options: "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off",
+    options: name === "upkeep" ? BY_INDEX : `${BY_INDEX} -c plan_cache_mode=force_generic_plan`,
   });
   endWithCalls(pool, connection.connectTimeoutMs);
   pool.on("error", onDrop);

@@ -7,6 +7,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/embedde
 import { migrate, schemaIsCurrent } from "./migrate.ts";
 import { onBehalfOfAll } from "./on-behalf.ts";
 import { createOrm, type Orm } from "./orm.ts";
+import type { PartitionPlan } from "./partitions.ts";
 import { createPool, type StoreConnection } from "./pool.ts";
 
 /** Where PostgreSQL listens unless its URL says otherwise. */
@@ -22,7 +23,7 @@ export interface StoreOptions {
   readonly lookupConnectionsMax: number;
   readonly statementTimeoutMs: number;
   readonly connectTimeoutMs: number;
-  readonly partitionDaysAhead: number;
+  readonly partitions: PartitionPlan;
 }
 
 export interface Store {
@@ -31,6 +32,8 @@ export interface Store {
   readonly webhookLookups: Pool;
   /** Looks API keys up, and nothing else. */
   readonly keyLookups: Pool;
+  /** For work behind the scenes. */
+  readonly upkeepPool: Pool;
   readonly orm: Orm;
   /** Names and addresses of a database that is reached over TCP; deliveries must never go there. */
   readonly endpoints: readonly { readonly address: string; readonly port: number }[];
@@ -74,23 +77,25 @@ async function connect(
 ): Promise<Store> {
   const { logger } = options;
   const connection: StoreConnection = { ...options, target };
-  const applied = await migrate(connection, { now: Date.now(), partitionDaysAhead: options.partitionDaysAhead });
+  const applied = await migrate(connection, { now: Date.now(), partitions: options.partitions });
   if (applied.length > 0) logger.info({ migrations: applied }, "migrations applied");
   const onDrop = (error: Error) => logger.warn({ err: error }, "a database connection was lost");
   const pool = createPool(connection, "hot", onDrop);
   const webhookLookups = createPool(connection, "webhook-lookup", onDrop);
   const keyLookups = createPool(connection, "key-lookup", onDrop);
+  const upkeepPool = createPool(connection, "upkeep", onDrop);
   const orm = await createOrm(connection);
   let closed: Promise<void> | undefined;
   const close = async () => {
     await orm.close(true);
-    await Promise.all([pool, webhookLookups, keyLookups].map((one) => one.end()));
+    await Promise.all([pool, webhookLookups, keyLookups, upkeepPool].map((one) => one.end()));
     await embedded?.stop();
   };
   return {
     pool,
     webhookLookups,
     keyLookups,
+    upkeepPool,
     orm,
     endpoints: typeof target === "string" ? await endpointsOf(target) : [{ address: target.host, port: target.port }],
     applied,

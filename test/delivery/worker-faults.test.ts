@@ -45,16 +45,19 @@ test("an attempt that cannot be made is recorded and follows the schedule", asyn
   expect(destination.arrivals).toHaveLength(before);
 });
 
-test("a delivery whose event is gone is canceled, and its history says why", async () => {
+test("a delivery whose event is kept no longer has failed, and its history says why", async () => {
   destination.behave(answer(500));
   const webhook = await createForwardingWebhook(service, destination.url);
   const eventId = await webhook.sendEvent();
   const waiting = await webhook.settled(eventId, "pending", 2);
   await service.pool.query("delete from events where id = $1", [eventId]);
   await service.advanceQueue(86_400_000);
-  const ended = await webhook.settled(eventId, "canceled", 3);
+  const ended = await webhook.settled(eventId, "failed", 3);
   expect(ended.id).toBe(waiting.id);
-  expect(ended.response).toMatchObject({ errorCode: "internal", errorMessage: "the event is no longer recorded" });
+  expect(ended.response).toMatchObject({
+    errorCode: "expired",
+    errorMessage: "the event is older than RETENTION_DAYS and no longer recorded; nothing was sent",
+  });
 });
 
 test("an attempt whose outcome cannot be recorded is written down as interrupted, and its number is not used again", async () => {

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { newId } from "../../src/core/ids.ts";
 import { type ClaimedDelivery, claimDue } from "../../src/store/sql/claim.ts";
 import { type CompletedAttempt, completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
+import { expireDeliveries } from "../../src/store/sql/expire.ts";
 import { settleBlocked } from "../../src/store/sql/hold.ts";
 import { beginAttempt, giveBackLeases } from "../../src/store/sql/lease.ts";
 import { eventually } from "../support/eventually.ts";
@@ -166,4 +167,17 @@ test("deliveries that are blocked are settled while their webhook changes", { re
   const ids = held.map(({ deliveryId }) => deliveryId);
   await meeting("update webhooks set url = null where id = $1", webhookId, () => settleBlocked(pool, ids));
   expect(await statusesOf(webhookId)).toEqual(["canceled"]);
+});
+
+test("deliveries expire while others of the same webhook are counted", { repeats: TIMES - 1 }, async () => {
+  const { webhookId, held } = await claimed();
+  await giveBackLeases(pool, held, LEASE_MS);
+  const ids = held.map(({ deliveryId }) => deliveryId);
+  const client = await pool.connect();
+  try {
+    expect(await meeting(COUNTING, webhookId, () => expireDeliveries(client, ids, "too old"))).toBe(ROWS);
+  } finally {
+    client.release();
+  }
+  expect(await statusesOf(webhookId)).toEqual(["failed"]);
 });

@@ -1,4 +1,4 @@
-import { LIMITS } from "../../src/config.ts";
+import { LIMITS, partitionPlan } from "../../src/config.ts";
 import { migrate } from "../../src/store/migrate.ts";
 
 /** Brings the template database, which every test database is a clone of, to the current schema. */
@@ -11,5 +11,5 @@ export async function migrateTemplate(url: string): Promise<void> {
     statementTimeoutMs: LIMITS.statementTimeoutMs,
     connectTimeoutMs: LIMITS.connectTimeoutMs,
   };
-  await migrate(connection, { now: Date.now(), partitionDaysAhead: LIMITS.partitionDaysAhead });
+  await migrate(connection, { now: Date.now(), partitions: partitionPlan({ retentionDays: 30 }) });
 }

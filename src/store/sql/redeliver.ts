@@ -12,11 +12,12 @@ interface Destination {
   readonly stopped: boolean;
 }
 
+// The delivery's row is held against those who delete history, not against its worker.
 const DELIVERY = `
 select w.id, w.url, w.status <> 'active' as paused, w.forwarding_stopped_at is not null as stopped,
   d.attempt_count, d.event_id
 from deliveries d join webhooks w on w.id = d.webhook_id
-where d.id = $1 and d.organization_id = $2 and w.organization_id = $2 for share of w`;
+where d.id = $1 and d.organization_id = $2 and w.organization_id = $2 for share of w for key share of d`;
 
 // A quick wait holds its lease for $2 milliseconds beyond the time at which its next attempt is due.
 const REQUEUE = `
