@@ -146,6 +146,13 @@ export const LIMITS = Object.freeze({
   partitionsKeptMax: 30,
   /** Rows that one step of the retention looks at or deletes. */
   retentionBatchRows: 2_000,
+  /** Rows that one statement of the doctor looks at. */
+  doctorBatchRows: 2_000,
+  /** A lease that ends later than this from now is nobody's, milliseconds: twice the longest DELIVERY_LEASE_MS. */
+  doctorLeaseMsMax: 2 * 3_600_000,
+  /** How long something may be due before the doctor looks twice, and the time between: longer than a background turn. */
+  doctorOverdueMs: 5 * 60_000,
+  doctorRecheckMs: 65_000,
 });
 
 /** The bounds by name; tests put other numbers in place of some. */

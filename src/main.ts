@@ -1,4 +1,5 @@
 /** The command line: `node src/main.ts COMMAND`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings. */
+import { doctor } from "./cli/doctor.ts";
 import { keys } from "./cli/keys.ts";
 import { listen } from "./cli/listen.ts";
 import { migrateCommand } from "./cli/migrate.ts";
@@ -7,8 +8,9 @@ import { UsageError } from "./cli/usage.ts";
 import { ConfigError } from "./config.ts";
 import { EmbeddedPostgresError } from "./store/embedded/embedded-error.ts";
 
-const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void> | Promise<number>>> = {
   serve,
+  doctor,
   keys,
   listen,
   migrate: migrateCommand,
@@ -18,7 +20,8 @@ const USAGE = `usage: node src/main.ts COMMAND
   serve [--dev]                          run the service; --dev lets deliveries reach this machine
   listen [--port N] [--secret WHSEC]     run a small destination that prints what is forwarded to it
   keys create --org NAME --name NAME     mint an API key (the organization is made if there is none)
-  migrate                                bring the database's schema up to date`;
+  migrate                                bring the database's schema up to date
+  doctor [--mend] [--json]               look for what is amiss in the store, and mend what is safe to mend`;
 
 async function main(): Promise<number> {
   const [command = "", ...args] = process.argv.slice(2);
@@ -32,8 +35,8 @@ async function main(): Promise<number> {
     return 2;
   }
   try {
-    await run(args);
-    return 0;
+    const code = await run(args);
+    return typeof code === "number" ? code : 0;
   } catch (error) {
     return explain(error);
   }

@@ -1,11 +1,15 @@
 /**
  * Work behind the scenes: releasing what was held, purging what was deleted or has ended, making and retiring history,
- * mending leases that a clock has made too long.
+ * mending leases that a clock has made too long, and the doctor.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { Logger } from "../observe/logger.ts";
 import { Chore } from "./chore.ts";
 import { ClockWatch } from "./clock-watch.ts";
+import type { ExaminationOptions } from "./doctor/examination.ts";
+import { examine } from "./doctor/examine.ts";
+import { KINDS } from "./doctor/findings.ts";
 import { adoptStrays, DAY_MS, ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { retire } from "./retention.ts";
 import { releaseStep } from "./sql/hold.ts";
@@ -16,13 +20,7 @@ import { takeTurn } from "./turn.ts";
 export interface MaintenanceOptions {
   readonly pool: Pool;
   readonly logger: Logger;
-  readonly limits: {
-    readonly purgeBatchRows: number;
-    readonly purgeLateMs: number;
-    readonly purgeRecheckMs: number;
-    readonly releaseBatchRows: number;
-    readonly retentionBatchRows: number;
-  };
+  readonly limits: ExaminationOptions["limits"] & { readonly retentionBatchRows: number };
   readonly retentionDays: number;
   readonly partitions: PartitionPlan;
   readonly leaseMs: number;
@@ -32,11 +30,15 @@ export interface MaintenanceOptions {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
+/** The doctor begins this long after the start, and rests this many times as long as each of its statements took. */
+const DOCTOR_FIRST_MS = 10 * MINUTE_MS;
+const DOCTOR_REST = 9;
 
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   readonly #changes: Chore;
   readonly #history: Chore;
+  readonly #doctor: Chore;
   readonly #clock = new ClockWatch();
 
   constructor(options: MaintenanceOptions) {
@@ -44,13 +46,16 @@ export class Maintenance {
     const { logger } = options;
     const changes = (signal: AbortSignal) => this.#followChanges(signal);
     const history = (signal: AbortSignal) => this.#keepHistory(signal);
+    const doctor = (signal: AbortSignal) => this.#examine(signal);
     this.#changes = new Chore({ name: "changes", logger, firstMs: 0, everyMs: MINUTE_MS, work: changes });
     this.#history = new Chore({ name: "history", logger, firstMs: 0, everyMs: HOUR_MS, work: history });
+    this.#doctor = new Chore({ name: "doctor", logger, firstMs: DOCTOR_FIRST_MS, everyMs: HOUR_MS, work: doctor });
   }
 
   start(): void {
     this.#changes.start();
     this.#history.start();
+    this.#doctor.start();
   }
 
   /** Looks now for what a resume or a delete has left to do. */
@@ -94,8 +99,18 @@ export class Maintenance {
     });
   }
 
+  async #examine(signal: AbortSignal): Promise<void> {
+    const { pool, limits, logger, retentionDays, partitions, leaseMs } = this.#options;
+    const pause = async (ms: number) => void (await sleep(ms, undefined, { signal, ref: false }).catch(() => {}));
+    const rest = (tookMs: number) => pause(DOCTOR_REST * tookMs);
+    await takeTurn(pool, "doctor", async () => {
+      const options = { mend: true, limits, retentionDays, partitions, leaseMs, rest, wait: pause, signal };
+      for (const finding of await examine(pool, options)) logger.warn(finding, KINDS[finding.kind].says);
+    });
+  }
+
   /** Ends the steps under way. May be called twice. */
   async stop(): Promise<void> {
-    await Promise.all([this.#changes.stop(), this.#history.stop()]);
+    await Promise.all([this.#changes.stop(), this.#history.stop(), this.#doctor.stop()]);
   }
 }

@@ -138,7 +138,7 @@ async function makePartition(
 ): Promise<boolean | undefined> {
   const [from, to] = [uuidLowerBound(span.fromMs), uuidLowerBound(span.toMs)];
   const stray = `from ${table}_default where ${key} >= '${from}' and ${key} < '${to}'`;
-  return await shutBriefly(client, table, async () => {
+  return await shutBriefly(client, table, [`${table}_default`], async () => {
     const { rowCount } = await client.query(`select 1 ${stray} limit ${MOVED_ROWS_MAX + 1}`);
     const strays = rowCount ?? 0;
     if (strays > MOVED_ROWS_MAX) return false;
@@ -176,7 +176,7 @@ export async function dropPartition(
   partition: Partition,
   may: () => Promise<boolean>,
 ): Promise<boolean | undefined> {
-  return await shutBriefly(client, table, async () => {
+  return await shutBriefly(client, table, [partition.name, `${table}_default`], async () => {
     if (!(await may())) return false;
     await client.query(`drop table ${partition.name}`);
     return true;

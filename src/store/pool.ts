@@ -20,8 +20,8 @@ const BY_INDEX = "-c enable_seqscan=off -c jit=off";
 /** How much longer than the server we wait for a statement, milliseconds. */
 const QUERY_SLACK_MS = 5_000;
 
-/** Most connections that work behind the scenes takes: one for each chore. */
-const UPKEEP_CONNECTIONS_MAX = 3;
+/** Most connections that work behind the scenes takes: one for each chore, and two more for the doctor's turn and steps. */
+const UPKEEP_CONNECTIONS_MAX = 5;
 
 /** What each pool is for, as pg_stat_activity shows it. */
 export type PoolName = "hot" | "orm" | "webhook-lookup" | "key-lookup" | "upkeep";

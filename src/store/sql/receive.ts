@@ -53,7 +53,7 @@ with input as materialized (
   insert into event_dedupe as d (webhook_id, key, organization_id, event_id, body_hash, expires_at)
   select i.webhook_id, k.key, i.organization_id, i.event_id, k.body_hash, now() + $3 * interval '1 second'
   from input i join current using (n) cross join lateral (values
-    (decode(i.repeat_key, 'hex'), decode(i.body_hash, 'hex')), (decode(i.reuse_key, 'hex'), null)) k (key, body_hash)
+    (decode(i.repeat_key, 'hex'), decode(i.body_hash, 'hex')), (decode(i.reuse_key, 'hex'), '')) k (key, body_hash)
   where k.key is not null
   order by i.webhook_id, k.key
   on conflict (webhook_id, key) do update
