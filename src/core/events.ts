@@ -95,9 +95,12 @@ export class Events {
     const { event, webhook } = await this.#find(caller, id, []);
     if (!matchesAllowlist(webhook.events, event.type ?? null)) return [];
     const deliveryId = newId();
-    if (!(await replayEvent(this.#pool, caller.organizationId, event, deliveryId))) return [];
+    const refusal = await replayEvent(this.#pool, caller.organizationId, event, deliveryId);
+    if (refusal === "no_url") return [];
     const em = organizationScope(this.#orm, caller.organizationId);
-    const delivery = await em.findOneOrFail(Delivery, { id: deliveryId });
+    const delivery = refusal === null ? await em.findOne(Delivery, { id: deliveryId }) : null;
+    // The webhook or the event was deleted meanwhile.
+    if (!delivery) throw noSuchEvent();
     this.#wake();
     return [viewOf(delivery, webhook, undefined)];
   }

@@ -170,7 +170,7 @@ describe("replayEvent", () => {
     const deliveryId = newId();
     await expectOnlyMine(async () => {
       const event = { id: mine.eventId, webhookId: mine.webhookId };
-      expect(await replayEvent(pool, mine.organizationId, event, deliveryId)).toBe(true);
+      expect(await replayEvent(pool, mine.organizationId, event, deliveryId)).toBeNull();
     });
     for (const text of [
       "select organization_id from deliveries where id = $1",

@@ -84,19 +84,20 @@ with owed as (
 insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, held)
 select id, organization_id, webhook_id, destination_id, event_id, now(), $5 from owed`;
 
-/** Makes a new delivery of a recorded event to its webhook's url. False if the webhook has none. */
+/** Makes a new delivery of a recorded event to its webhook's url; resolves to why not, or null when done. */
 export async function replayEvent(
   pool: Pool,
   organizationId: string,
   event: { readonly id: string; readonly webhookId: string },
   deliveryId: string,
-): Promise<boolean> {
+): Promise<"not_found" | "no_url" | null> {
   return await transaction(pool, async (client) => {
     const { rows } = await client.query<Destination>(WEBHOOK, [event.webhookId, organizationId]);
     const destination = rows[0];
-    if (!destination?.url) return false;
+    if (!destination) return "not_found";
+    if (destination.url === null) return "no_url";
     const held = destination.paused || destination.stopped;
-    await client.query(REPLAY, [deliveryId, event.id, organizationId, destination.url, held]);
-    return true;
+    const { rowCount } = await client.query(REPLAY, [deliveryId, event.id, organizationId, destination.url, held]);
+    return rowCount === 1 ? null : "not_found";
   });
 }
