@@ -55,7 +55,6 @@ const HEALTHY: readonly DeliveryOptions[] = [
   { status: "canceled" },
   { status: "pending", queued: {} },
   { status: "pending", attempts: 2, queued: { dueInMs: 3_600_000 } },
-  { status: "paused", queued: { held: true, dueInMs: -3_600_000 } },
   { status: "paused", queued: {} },
   { status: "delivering", queued: { leaseToken, dueInMs: 30_000 } },
   { status: "delivering", attempts: 2, queued: { leaseToken, dueInMs: 30_000 } },
@@ -63,6 +62,11 @@ const HEALTHY: readonly DeliveryOptions[] = [
 
 async function insertHealthy(): Promise<void> {
   for (const options of HEALTHY) await deliver(options);
+  const active = webhook;
+  webhook = await insertWebhook(pool);
+  await pool.query("update webhooks set status = 'paused' where id = $1", [webhook.id]);
+  await deliver({ status: "paused", queued: { held: true, dueInMs: -3_600_000 } });
+  webhook = active;
 }
 
 test("a store with deliveries in every state has nothing amiss", async () => {
@@ -130,7 +134,11 @@ const MENDED: readonly [string, Fault][] = [
     "a held delivery that does not show it is shown as paused",
     {
       kind: "queue_state",
-      make: () => deliver({ status: "pending", queued: { held: true } }),
+      make: async () => {
+        const id = await deliver({ status: "pending", queued: { held: true } });
+        await pool.query("update webhooks set forwarding_stopped_at = now() where id = $1", [webhook.id]);
+        return id;
+      },
       after: stateOf,
       expected: [{ status: "paused", attempts: 0, started: 0, held: true, leased: false }],
     },
@@ -248,7 +256,7 @@ const MENDED: readonly [string, Fault][] = [
         ]);
         return webhook.id;
       },
-      after: () => rowsOf("select 1 from delivery_queue where held"),
+      after: () => rowsOf("select 1 from delivery_queue where held and webhook_id = $1", [webhook.id]),
       expected: [],
     },
   ],
@@ -292,6 +300,20 @@ test.each(MENDED)("%s", async (_title, { kind, make, after, expected }) => {
   expect(await examineNow()).toEqual([found]);
   expect(await examineNow({ mend: true })).toEqual([{ ...found, mended: 1 }]);
   if (after) expect(await after(id)).toEqual(expected);
+  expect(await examineNow()).toEqual([]);
+});
+
+test("held deliveries of an active webhook get the note that releases them", async () => {
+  const id = await deliver({ status: "paused", queued: { held: true } });
+  const found = { kind: "held_without_release", count: 1, mended: 0, examples: [id] };
+  expect(await examineNow()).toEqual([found]);
+  const released = async () => {
+    await pool.query("delete from releases");
+    await pool.query("update delivery_queue set held = false");
+    await pool.query("update deliveries set status = 'pending' where id = $1", [id]);
+  };
+  // The note is late as soon as it is there; by the second look those whose work it is have done it.
+  expect(await examineNow({ mend: true, wait: released })).toEqual([{ ...found, mended: 1 }]);
   expect(await examineNow()).toEqual([]);
 });
 

@@ -14,6 +14,10 @@ export const KINDS = {
     says: "the queue and the delivery disagree about the number of attempts",
     mend: "both follow the attempts that are recorded, unless a worker holds the delivery",
   },
+  held_without_release: {
+    says: "held, though its webhook is active, and nothing is noted that would release it",
+    mend: "a release is noted, as by a resume",
+  },
   lease_too_long: {
     says: "leased until long after any worker would lease it",
     mend: "the lease ends when a new one would; a worker that lives extends it",

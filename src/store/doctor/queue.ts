@@ -14,14 +14,17 @@ with q as materialized (
 )
 select q.delivery_id as id, case
     when d.id is null then case when w.id is not null then 'queue_without_delivery' end
+    when q.held and w.status = 'active' and w.forwarding_stopped_at is null and r.webhook_id is null
+      then 'held_without_release'
     when q.lease_token is not null and q.due_at > now() + $3 * interval '1 millisecond' then 'lease_too_long'
     when q.attempts <> d.attempt_count + (q.started_at is not null)::int then 'queue_attempts'
     when d.status <> ${SHOWN} and not (d.status = 'paused' and q.lease_token is null) then 'queue_state'
   end as problem
 from q left join deliveries d on d.id = q.delivery_id left join webhooks w on w.id = q.webhook_id
+  left join releases r on r.webhook_id = q.webhook_id
 order by q.delivery_id`;
 
-type Problem = "queue_without_delivery" | "lease_too_long" | "queue_attempts" | "queue_state";
+type Problem = "queue_without_delivery" | "held_without_release" | "lease_too_long" | "queue_attempts" | "queue_state";
 
 export async function examineQueue(examination: Examination): Promise<void> {
   const { client, options, findings } = examination;
@@ -62,6 +65,12 @@ update deliveries d set status = ${SHOWN}, completed_at = null, updated_at = now
   next_attempt_at = case when q.started_at is null then q.due_at end
 from q where d.id = q.delivery_id and d.status <> ${SHOWN}`;
 
+// A webhook that takes none after all keeps them held, and the note goes.
+const RELEASE = `
+insert into releases (webhook_id, organization_id)
+select distinct w.id, w.organization_id from delivery_queue q join webhooks w on w.id = q.webhook_id
+where q.delivery_id = any ($1::uuid[]) and q.held on conflict do nothing`;
+
 const SHORTEN = `
 update delivery_queue set due_at = now() + $2 * interval '1 millisecond'
 where delivery_id = any ($1::uuid[]) and lease_token is not null and due_at > now() + $3 * interval '1 millisecond'`;
@@ -73,6 +82,10 @@ const MENDS = {
       const removed = await client.query(REMOVE, [held]);
       return (written.rowCount ?? 0) + (removed.rowCount ?? 0);
     }),
+  held_without_release: async ({ client }, ids) => {
+    await client.query(RELEASE, [ids]);
+    return ids.length;
+  },
   lease_too_long: async ({ client, options }, ids) =>
     (await client.query(SHORTEN, [ids, options.leaseMs, options.limits.doctorLeaseMsMax])).rowCount ?? 0,
   queue_attempts: async ({ pool }, ids) => await recount(pool, ids),
