@@ -1,6 +1,6 @@
 /** Environment variables → Config: defaults, every setting's forms, and the one line that a wrong value gets. */
 import { describe, expect, test } from "vitest";
-import { addressRanges, type Config, ConfigError, loadConfig } from "../src/config.ts";
+import { addressRanges, type Config, ConfigError, loadConfig, partitionPlan } from "../src/config.ts";
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
 const OTHER_KEY = Buffer.alloc(32, 8).toString("base64");
@@ -82,6 +82,7 @@ const taken: [name: string, value: string, field: keyof Config, expected: unknow
   ["DELIVERY_LEASE_MS", "1000", "deliveryLeaseMs", 1_000],
   ["DELIVERY_CONCURRENCY", "1", "deliveryConcurrency", 1],
   ["DEDUPE_WINDOW_SECONDS", "1", "dedupeWindowSeconds", 1],
+  ["RETENTION_DAYS", "365", "retentionDays", 365],
   ["SHUTDOWN_GRACE_MS", "0", "shutdownGraceMs", 0],
   ["LOG_LEVEL", "silent", "logLevel", "silent"],
 ];
@@ -109,6 +110,7 @@ describe("a wrong value is one line that names the variable and what it takes", 
     ["DELIVERY_LEASE_MS", "999", wholeNumber(1_000, 3_600_000)],
     ["DELIVERY_CONCURRENCY", "0", wholeNumber(1, 2_000)],
     ["DEDUPE_WINDOW_SECONDS", "0", wholeNumber(1, 7_776_000)],
+    ["RETENTION_DAYS", "0", wholeNumber(1, 3_650)],
     ["SHUTDOWN_GRACE_MS", "600001", wholeNumber(0, 600_000)],
     ["PUBLIC_URL", "hooks.example.com", origin],
     ["PUBLIC_URL", "ftp://hooks.example.com", origin],
@@ -183,4 +185,13 @@ test.each([
   ["fe80::1", "ipv6", false],
 ] as const)("addressRanges: %s (%s) lies within: %s", (address, family, expected) => {
   expect(addressRanges(["10.0.0.0/8", "fd00::/8"]).check(address, family)).toBe(expected);
+});
+
+test.each([
+  [1, 1],
+  [30, 1],
+  [31, 2],
+  [365, 13],
+])("a retention of %i days is cut into partitions of %i", (retentionDays, widthDays) => {
+  expect(partitionPlan({ retentionDays })).toEqual({ daysAhead: 7, widthDays });
 });
