@@ -83,5 +83,5 @@ counters  1      1
     such as ${rows[0].webhook_id}
 `,
   });
-  expect(await doctor()).toEqual({ code: 0, stdout: "nothing is wrong\n" });
+  expect(await examineStore(service.pool)).toEqual([]);
 });

@@ -90,14 +90,14 @@ export async function releaseStep(pool: Pool, rows: number): Promise<boolean> {
     const { rows: notes } = await client.query<{ webhook_id: string }>("select webhook_id from releases limit 1");
     const id = notes[0]?.webhook_id;
     if (id === undefined) return false;
-    // The webhook's row is held, so that a pause comes either before this step or after it; and it is held before the
-    // note, as by a delete.
-    const open = await client.query(
-      "select 1 from webhooks where id = $1 and status = 'active' and forwarding_stopped_at is null for share",
+    // The webhook's row is held whatever its state, so that a pause or a resume comes either before this step or after
+    // it; and it is held before the note, as by a delete.
+    const { rows: webhooks } = await client.query<{ open: boolean }>(
+      "select status = 'active' and forwarding_stopped_at is null as open from webhooks where id = $1 for share",
       [id],
     );
     await client.query("select 1 from releases where webhook_id = $1 for update", [id]);
-    const released = open.rowCount === 1 ? ((await client.query(RELEASE, [id, rows])).rowCount ?? 0) : 0;
+    const released = webhooks[0]?.open ? ((await client.query(RELEASE, [id, rows])).rowCount ?? 0) : 0;
     if (released === 0) await client.query("delete from releases where webhook_id = $1", [id]);
     return true;
   });
