@@ -9,6 +9,7 @@ import { bootstrap } from "./core/bootstrap.ts";
 import { Deliveries } from "./core/deliveries.ts";
 import { EventRecorder } from "./core/event-recorder.ts";
 import { Events } from "./core/events.ts";
+import { noteDatabaseTime } from "./core/ids.ts";
 import { Receiver } from "./core/receive.ts";
 import { ReceivingWebhook } from "./core/receiving-webhook.ts";
 import { Signatures } from "./core/signatures.ts";
@@ -29,6 +30,7 @@ import { checkDestinationUrl, createDestinationPolicy, type Resolver } from "./s
 import { BLOCKED_RULES, type UrlCheck } from "./security/url-policy.ts";
 import { openMasterKey } from "./store/local-secrets.ts";
 import { Maintenance } from "./store/maintenance.ts";
+import { databaseNow } from "./store/sql/lease.ts";
 import { openStore, type Store } from "./store/store.ts";
 
 /** Seams for tests; the defaults are the real things. */
@@ -87,6 +89,7 @@ export async function startApp(config: Config, logger: Logger, seams: AppSeams =
   });
   try {
     await checkMasterKey(store.pool, box);
+    noteDatabaseTime(await databaseNow(store.pool));
     return await serve({ config, logger, store, box, seams, limits, tls });
   } catch (error) {
     await store.close();
@@ -152,6 +155,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     partitions: partitionPlan(config),
     leaseMs: config.deliveryLeaseMs,
     onRelease: () => worker.wake(),
+    onDatabaseTime: noteDatabaseTime,
   });
   const recorder = new EventRecorder({
     pool,

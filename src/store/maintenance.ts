@@ -26,6 +26,8 @@ export interface MaintenanceOptions {
   readonly leaseMs: number;
   /** Told after each step that released deliveries. */
   readonly onRelease: () => void;
+  /** Told what the database's clock says, milliseconds since the Unix epoch, once a minute. */
+  readonly onDatabaseTime: (nowMs: number) => void;
 }
 
 const MINUTE_MS = 60_000;
@@ -74,8 +76,10 @@ export class Maintenance {
 
   /** At the start, and whenever the database's clock was set back: leases must not outlast their owners by that much. */
   async #mendLeases(): Promise<void> {
-    const { pool, leaseMs, logger } = this.#options;
-    const fellBackMs = this.#clock.look(await databaseNow(pool), performance.now());
+    const { pool, leaseMs, logger, onDatabaseTime } = this.#options;
+    const nowMs = await databaseNow(pool);
+    onDatabaseTime(nowMs);
+    const fellBackMs = this.#clock.look(nowMs, performance.now());
     if (fellBackMs !== undefined && fellBackMs < leaseMs) return;
     if (fellBackMs !== undefined) logger.warn({ fellBackMs }, "the database's clock was set back");
     await shortenLeases(pool, leaseMs);
