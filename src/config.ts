@@ -79,9 +79,14 @@ export const LIMITS = Object.freeze({
   claimBatchRowsMax: 100,
   /** Longest sleep of the claim loop, milliseconds. */
   claimIntervalMsMax: 1_000,
-  /** Share of the attempts under way that one destination may have, and events read at the same time for deliveries. */
+  /** Share of the attempts under way, and of those that wait in memory, that one destination may have. */
   destinationShare: 0.5,
-  deliveryReadsMax: 3,
+  /** Deliveries that wait in memory for an attempt: number, and how long they may have to at the present pace, milliseconds. */
+  deliveryLineMax: 1_024,
+  deliveryLineMs: 250,
+  /** Bytes of bodies that a worker holds, and of one that a claim brings along. */
+  deliveryBytesMax: 128 * 1024 * 1024,
+  deliverySmallBytesMax: 64 * 1024,
   /** Connections of the pools: hot statements, entity reads. */
   hotPoolConnectionsMax: 8,
   ormPoolConnectionsMax: 8,

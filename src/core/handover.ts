@@ -13,8 +13,8 @@ export interface HandedOver {
 }
 
 export interface Handover {
-  /** A lease token if the worker has room for one more delivery to this destination now, else null. */
-  reserve(destinationId: string): string | null;
+  /** A lease token if the worker has room for one more delivery of so many bytes to this destination, else null. */
+  reserve(destinationId: string, bytes: number): string | null;
   /** The delivery that was reserved for is committed: begin. */
   take(delivery: HandedOver): void;
   /** Nothing was committed for the token. */

@@ -138,7 +138,7 @@ export class Receiver {
     const { record } = webhook;
     const wanted = matchesAllowlist(record.events, identity.type);
     const owes = wanted && record.url !== null;
-    const leaseToken = owes && webhook.flowing ? handover.reserve(record.id) : null;
+    const leaseToken = owes && webhook.flowing ? handover.reserve(record.id, inbound.request.body.length) : null;
     const row: ReceiveRow = {
       eventId: newId(),
       organizationId: record.organizationId,

@@ -1,48 +1,118 @@
 /**
- * How many attempts are promised, loading or under way: in all, and at each destination. A destination at its share
- * gets no more until one of its attempts ends, so that one that hangs cannot hold the whole pool.
+ * How many deliveries a worker holds that are promised, waiting for a slot or under way: in all, and for each
+ * destination. A destination at its share gets no more until one of its deliveries ends, so that one that hangs cannot
+ * hold the whole pool.
+ *
+ * Where deliveries end quickly, more may be held than are under way: as many as ended lately, so that they wait in
+ * memory for a moment and no longer. The line behind a slow destination is the queue.
  */
+export interface OccupancyLimits {
+  /** Attempts under way: in all, and at one destination. */
+  readonly max: number;
+  readonly destinationMax: number;
+  /** Deliveries that may wait for a slot: in all, and of one destination. */
+  readonly lineMax: number;
+  readonly destinationLineMax: number;
+  /** How long one may wait if all goes on as it does, milliseconds. */
+  readonly lineMs: number;
+}
+
 export class Occupancy {
-  readonly #max: number;
-  readonly #destinationMax: number;
-  readonly #byDestination = new Map<string, number>();
-  #total = 0;
+  readonly #limits: OccupancyLimits;
+  readonly #now: () => number;
+  readonly #byDestination = new Map<string, Held>();
+  readonly #all = new Held();
 
-  constructor(max: number, destinationMax: number) {
-    this.#max = max;
-    this.#destinationMax = destinationMax;
+  constructor(limits: OccupancyLimits, now = () => performance.now()) {
+    this.#limits = limits;
+    this.#now = now;
   }
 
-  /** Room for further attempts. */
+  /** Room for further deliveries. */
   get room(): number {
-    return Math.max(this.#max - this.#total, 0);
+    const { max, lineMax, lineMs } = this.#limits;
+    return Math.max(max + this.#all.pace(this.#now(), lineMs, lineMax) - this.#all.count, 0);
   }
 
-  /** How many attempts may be claimed at once without giving any destination outside `saturated` more than its share. */
+  /**
+   * How many deliveries may be claimed at once without giving any destination outside `saturated` more than its share,
+   * and one that is new more than half of the line. While others wait in line, it is worth waiting until there is room
+   * for several.
+   */
   get claimable(): number {
-    const open = [...this.#byDestination.values()].filter((used) => used < this.#destinationMax);
-    return Math.min(this.room, this.#destinationMax - Math.max(0, ...open));
+    const { destinationMax, lineMax, lineMs } = this.#limits;
+    const line = this.#all.pace(this.#now(), lineMs, lineMax);
+    const room = this.room;
+    if (room < line / 4) return 0;
+    const saturated = new Set(this.saturated());
+    let claimable = Math.min(room, destinationMax + Math.floor(line / 2));
+    for (const [id, held] of this.#byDestination) {
+      if (!saturated.has(id)) claimable = Math.min(claimable, this.#roomOf(held));
+    }
+    return claimable;
   }
 
-  /** Whether an attempt at this destination may begin. */
+  /** Whether a delivery to this destination may be taken. */
   admits(destinationId: string): boolean {
-    return this.room > 0 && (this.#byDestination.get(destinationId) ?? 0) < this.#destinationMax;
+    const held = this.#byDestination.get(destinationId);
+    return this.room > 0 && (held === undefined || this.#roomOf(held) > 0);
   }
 
-  /** Destinations that have their whole share. */
+  /** Destinations that have their whole share, or so much of it that they wait for room for several. */
   saturated(): string[] {
-    return [...this.#byDestination].filter(([, used]) => used >= this.#destinationMax).map(([id]) => id);
+    const { lineMs, destinationLineMax } = this.#limits;
+    const isFull = (held: Held) => {
+      const room = this.#roomOf(held);
+      return room <= 0 || room < held.pace(this.#now(), lineMs, destinationLineMax) / 4;
+    };
+    return [...this.#byDestination].filter(([, held]) => isFull(held)).map(([id]) => id);
   }
 
   enter(destinationId: string): void {
-    this.#total += 1;
-    this.#byDestination.set(destinationId, (this.#byDestination.get(destinationId) ?? 0) + 1);
+    const held = this.#byDestination.get(destinationId) ?? new Held();
+    this.#byDestination.set(destinationId, held);
+    held.count += 1;
+    this.#all.count += 1;
   }
 
   leave(destinationId: string): void {
-    this.#total -= 1;
-    const used = (this.#byDestination.get(destinationId) ?? 1) - 1;
-    if (used > 0) this.#byDestination.set(destinationId, used);
-    else this.#byDestination.delete(destinationId);
+    const { lineMs } = this.#limits;
+    const held = this.#byDestination.get(destinationId);
+    if (!held) return;
+    for (const one of [held, this.#all]) one.end(this.#now(), lineMs);
+    if (held.count === 0) this.#byDestination.delete(destinationId);
+  }
+
+  #roomOf(held: Held): number {
+    const { destinationMax, destinationLineMax, lineMs } = this.#limits;
+    return destinationMax + held.pace(this.#now(), lineMs, destinationLineMax) - held.count;
+  }
+}
+
+/** Deliveries held, and how many of them ended lately. */
+class Held {
+  count = 0;
+  #span = 0;
+  #ended = 0;
+  #endedBefore = 0;
+
+  end(nowMs: number, lineMs: number): void {
+    this.#turn(nowMs, lineMs);
+    this.#ended += 1;
+    this.count -= 1;
+  }
+
+  /** How many ended in a stretch of `lineMs` lately, `max` at most. */
+  pace(nowMs: number, lineMs: number, max: number): number {
+    this.#turn(nowMs, lineMs);
+    return Math.min(Math.max(this.#ended, this.#endedBefore), max);
+  }
+
+  #turn(nowMs: number, lineMs: number): void {
+    const span = Math.floor(nowMs / lineMs);
+    if (span === this.#span) return;
+    this.#endedBefore = span === this.#span + 1 ? this.#ended : 0;
+    this.#ended = 0;
+    this.#span = span;
   }
 }

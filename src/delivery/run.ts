@@ -14,6 +14,7 @@ import { settleBlocked, stopForwarding } from "../store/sql/hold.ts";
 import { beginAttempt, giveBackLeases } from "../store/sql/lease.ts";
 import { type EventContent, findEventContent } from "../store/sql/lookup.ts";
 import type { AttemptResult } from "./attempt.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import { type Forwarded, type ForwardSettings, forward, resultOfNothing } from "./forward.ts";
 import { type NextStep, nextStep } from "./retry-policy.ts";
 import type { Slots } from "./slots.ts";
@@ -32,7 +33,14 @@ export interface RunJob {
   readonly resumes: boolean;
 }
 
-/** What a hand-over brings along; a claimed delivery reads its own. */
+/** What a delivery begins with. */
+export interface Start {
+  /** Size of the event's body. */
+  readonly bytes: number;
+  /** Its bytes count in the budget already; without it, the delivery reads its own. */
+  readonly handed: Handed | undefined;
+}
+
 export interface Handed {
   readonly webhook: ReceivingWebhook;
   readonly event: EventContent;
@@ -41,9 +49,10 @@ export interface Handed {
 /** What a run needs of its worker. */
 export interface RunContext {
   readonly pool: Pool;
+  /** Attempts under way, by destination. */
   readonly slots: Slots;
-  /** Bounds how many events are read at the same time. */
-  readonly reads: Slots;
+  /** Bytes of bodies in memory. */
+  readonly bytes: ByteBudget;
   readonly logger: Logger;
   readonly settings: ForwardSettings;
   readonly schedule: readonly number[];
@@ -86,8 +95,8 @@ export class OutcomeLostError extends Error {
 type Attempt = Pick<RunJob, "number" | "step" | "manual">;
 
 /** Makes the claimed attempt and its quick tries. Resolves when the delivery is finished or back in the queue. */
-export async function runDelivery(job: RunJob, context: RunContext, first?: Handed): Promise<void> {
-  let handed = first;
+export async function runDelivery(job: RunJob, context: RunContext, start: Start | Promise<Start>): Promise<void> {
+  let { bytes, handed } = await start;
   const tryOnce = async (tries: number) => {
     if (tries > 1) {
       context.onWait(false);
@@ -95,12 +104,12 @@ export async function runDelivery(job: RunJob, context: RunContext, first?: Hand
       if (!go) return await giveBackLeases(context.pool, [job], context.leaseMs);
     }
     const attempt = tries === 1 ? job : { number: job.number + tries - 1, step: job.step + tries - 1, manual: false };
-    const next = await context.slots.run(() => {
-      const content = handed;
-      // The body is not kept over the waits between tries.
-      handed = undefined;
-      return attemptOnce(job, attempt, content, context);
-    });
+    const content = handed;
+    // The body is not kept over the waits between tries.
+    handed = undefined;
+    if (!content) await context.bytes.take(bytes);
+    const trying = attemptOnce(job, attempt, content, context);
+    const next = await trying.finally(() => context.bytes.give(bytes));
     if (next?.kind === "quick") throw new QuickRetry(next.delayMs);
   };
   await pRetry(tryOnce, {
@@ -125,14 +134,15 @@ async function attemptOnce(
 ): Promise<NextState | undefined> {
   const webhook = handed?.webhook ?? (await context.loadWebhook(job.webhookId));
   const url = webhook?.record.url;
-  const event = handed?.event ?? (await context.reads.run(() => readEvent(job, context)));
-  if (!webhook || !url || context.stopping.aborted) {
+  const event = handed?.event ?? (await readEvent(job, context));
+  const forwarded = await context.slots.run(job.webhookId, async () => {
+    if (!webhook || !url || context.stopping.aborted) return undefined;
+    return event ? await forwardOrFail(event, { webhook, url, number: attempt.number }, context) : eventGone(context);
+  });
+  if (!url || !forwarded) {
     await giveBackLeases(context.pool, [job], context.leaseMs);
     return undefined;
   }
-  const forwarded = event
-    ? await forwardOrFail(event, { webhook, url, number: attempt.number }, context)
-    : eventGone(context);
   const settling = settle(job, attempt, { url, forwarded, eventIsThere: event !== undefined }, context);
   return await settling.catch((error: unknown) => {
     throw new OutcomeLostError(error);

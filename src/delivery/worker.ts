@@ -9,21 +9,21 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Pool } from "pg";
 import type { HandedOver, Handover } from "../core/handover.ts";
-import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
 import type { Logger } from "../observe/logger.ts";
 import { runBatch } from "../store/batch-errors.ts";
 import { GroupCommit } from "../store/group-commit.ts";
 import { onBehalfOfAll } from "../store/on-behalf.ts";
-import { claimDue, untilNextDue } from "../store/sql/claim.ts";
+import { type ClaimedDelivery, claimDue, untilNextDue } from "../store/sql/claim.ts";
 import { type CompletedAttempt, completeAttempts } from "../store/sql/complete.ts";
 import { settleBlocked } from "../store/sql/hold.ts";
 import { extendLeases, giveBackLeases } from "../store/sql/lease.ts";
 import { Alarm } from "./alarm.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import { type ReadContents, readContents } from "./contents.ts";
 import type { ForwardSettings } from "./forward.ts";
-import { Occupancy } from "./occupancy.ts";
-import { type Handed, OutcomeLostError, type RunContext, type RunJob, runDelivery } from "./run.ts";
+import { Occupancy, type OccupancyLimits } from "./occupancy.ts";
+import { OutcomeLostError, type RunContext, type RunJob, runDelivery, type Start } from "./run.ts";
 import { Slots } from "./slots.ts";
 
 /** How often a delivery past its schedule is taken over from a worker that died over it, before it has failed. */
@@ -35,18 +35,14 @@ const ALIVE_MS_MAX = 15_000;
 /** How long a stop waits beyond its grace for what the end of the grace cut short, milliseconds. */
 const STOP_SLACK_MS = 3_000;
 
-export interface WorkerOptions {
-  readonly pool: Pool;
+export interface WorkerOptions extends ReadContents {
   readonly logger: Logger;
   readonly forward: ForwardSettings;
-  readonly loadWebhook: (id: string) => Promise<ReceivingWebhook | undefined>;
   readonly schedule: readonly number[];
   readonly leaseMs: number;
-  /** Attempts under way at once: in all, and at one destination. */
-  readonly concurrency: number;
-  readonly destinationConcurrency: number;
-  /** Events read from the store at the same time. */
-  readonly readsMax: number;
+  readonly occupancy: OccupancyLimits;
+  /** Bytes of bodies in memory. */
+  readonly bytesMax: number;
   readonly runsMax: number;
   readonly claimRowsMax: number;
   readonly claimIntervalMs: number;
@@ -65,13 +61,13 @@ interface Run {
 export class DeliveryWorker implements Handover {
   readonly #options: WorkerOptions;
   readonly #slots: Slots;
-  readonly #reads: Slots;
+  readonly #bytes: ByteBudget;
   readonly #occupancy: Occupancy;
   readonly #completions: GroupCommit<CompletedAttempt, boolean>;
   /** By lease token: a worker may take a delivery over from itself. */
   readonly #runs = new Map<string, Run>();
-  /** Lease tokens of deliveries about to be committed, and their destinations. */
-  readonly #reserved = new Map<string, string>();
+  /** Deliveries about to be committed, by lease token. */
+  readonly #reserved = new Map<string, { readonly destinationId: string; readonly bytes: number }>();
   readonly #alarm = new Alarm();
   readonly #stopping = new AbortController();
   /** Aborted when the grace of a stop has ended. */
@@ -83,9 +79,10 @@ export class DeliveryWorker implements Handover {
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    this.#slots = new Slots(options.concurrency);
-    this.#reads = new Slots(options.readsMax);
-    this.#occupancy = new Occupancy(options.concurrency, options.destinationConcurrency);
+    const { max, destinationMax, lineMax } = options.occupancy;
+    this.#slots = new Slots(max, destinationMax);
+    this.#bytes = new ByteBudget(options.bytesMax);
+    this.#occupancy = new Occupancy(options.occupancy);
     const { pool, leaseMs, batchRetriesMax } = options;
     this.#completions = new GroupCommit(
       (attempts) => runBatch(attempts, (batch) => completeAttempts(pool, batch, leaseMs), batchRetriesMax),
@@ -94,7 +91,7 @@ export class DeliveryWorker implements Handover {
         batchBytesMax: Number.MAX_SAFE_INTEGER,
         inFlightMax: 2,
         // Every run submits one completion at a time, so the runs bound the queue.
-        queueRowsMax: options.runsMax + options.concurrency,
+        queueRowsMax: options.runsMax + max + lineMax,
         queueBytesMax: Number.MAX_SAFE_INTEGER,
       },
     );
@@ -113,20 +110,21 @@ export class DeliveryWorker implements Handover {
     return this.#loop !== undefined && performance.now() - this.#lastTurnMs < ALIVE_MS_MAX;
   }
 
-  reserve(destinationId: string): string | null {
+  reserve(destinationId: string, bytes: number): string | null {
     if (!this.#loop || this.#stopping.signal.aborted || this.#runs.size >= this.#options.runsMax) return null;
-    if (!this.#occupancy.admits(destinationId)) return null;
+    if (!this.#occupancy.admits(destinationId) || !this.#bytes.tryTake(bytes)) return null;
     const token = randomUUID();
-    this.#reserved.set(token, destinationId);
+    this.#reserved.set(token, { destinationId, bytes });
     this.#occupancy.enter(destinationId);
     return token;
   }
 
   cancel(leaseToken: string): void {
-    const destinationId = this.#reserved.get(leaseToken);
-    if (destinationId === undefined) return;
+    const reserved = this.#reserved.get(leaseToken);
+    if (!reserved) return;
     this.#reserved.delete(leaseToken);
-    this.#leave(destinationId);
+    this.#bytes.give(reserved.bytes);
+    this.#leave(reserved.destinationId);
   }
 
   wake(): void {
@@ -136,7 +134,8 @@ export class DeliveryWorker implements Handover {
   take({ webhook, event, ...ids }: HandedOver): void {
     this.#reserved.delete(ids.leaseToken);
     const first = { number: 1, step: 1, manual: false, resumes: false };
-    onBehalfOfAll(() => this.#run({ ...ids, ...first, eventId: event.id }, { webhook, event }));
+    const start = { bytes: event.body.length, handed: { webhook, event } };
+    onBehalfOfAll(() => this.#run({ ...ids, ...first, eventId: event.id }, start));
   }
 
   #leave(destinationId: string): void {
@@ -145,7 +144,7 @@ export class DeliveryWorker implements Handover {
   }
 
   /** Runs a delivery that already counts in the occupancy. */
-  #run(job: RunJob, handed?: Handed): void {
+  #run(job: RunJob, start: Start | Promise<Start>): void {
     const abort = new AbortController();
     let occupies = true;
     const onWait = (waiting: boolean) => {
@@ -153,7 +152,7 @@ export class DeliveryWorker implements Handover {
       if (waiting) this.#leave(job.webhookId);
       else this.#occupancy.enter(job.webhookId);
     };
-    const ended = runDelivery(job, this.#contextOf(abort.signal, onWait), handed)
+    const ended = runDelivery(job, this.#contextOf(abort.signal, onWait), start)
       .catch((error) => this.#giveUp(job, error))
       .finally(() => {
         this.#runs.delete(job.leaseToken);
@@ -176,29 +175,16 @@ export class DeliveryWorker implements Handover {
   }
 
   #contextOf(signal: AbortSignal, onWait: RunContext["onWait"]): RunContext {
-    const {
-      pool,
-      logger,
-      forward,
-      schedule,
-      leaseMs,
-      quickDelayMsMax,
-      loadWebhook,
-      random = Math.random,
-    } = this.#options;
+    const { forward, leaseMs, quickDelayMsMax, random = Math.random } = this.#options;
     return {
-      pool,
+      ...this.#options,
       slots: this.#slots,
-      reads: this.#reads,
-      logger,
+      bytes: this.#bytes,
       settings: forward,
-      schedule,
-      leaseMs,
       quickDelayMsMax: Math.min(quickDelayMsMax, leaseMs),
       random,
       signal,
       stopping: this.#stopping.signal,
-      loadWebhook,
       complete: (attempt) => this.#complete(attempt),
       onWait,
     };
@@ -243,14 +229,24 @@ export class DeliveryWorker implements Handover {
       stepsMax: schedule.length + LOST_ATTEMPTS_MAX,
       except,
     });
-    for (const job of claimed) {
-      this.#occupancy.enter(job.webhookId);
-      this.#run(job);
-    }
+    if (claimed.length > 0) this.#begin(claimed);
     if (blocked.length > 0) await settleBlocked(pool, blocked);
     if (found === limit) return 0;
     const nextMs = await untilNextDue(pool, except);
     return Math.min(Math.max(nextMs ?? claimIntervalMs, 1), claimIntervalMs);
+  }
+
+  /** The loop goes on while what they need is read. */
+  #begin(claimed: readonly ClaimedDelivery[]): void {
+    const reading = readContents(claimed, this.#options);
+    for (const delivery of claimed) {
+      this.#occupancy.enter(delivery.webhookId);
+      const start = reading.then(({ sizes, handed }) => {
+        const [bytes, content] = [sizes.get(delivery.eventId) ?? 0, handed.get(delivery.eventId)];
+        return { bytes, handed: content && this.#bytes.tryTake(bytes) ? content : undefined };
+      });
+      this.#run(delivery, start);
+    }
   }
 
   async #extend(): Promise<void> {
@@ -275,6 +271,7 @@ export class DeliveryWorker implements Handover {
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopping.abort();
+    this.#slots.open();
     this.#alarm.ring();
     const grace = setTimeout(() => {
       this.#overdue.abort();

@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import { Occupancy } from "../../src/delivery/occupancy.ts";
 
+const LIMITS = { max: 6, destinationMax: 3, lineMax: 8, destinationLineMax: 4, lineMs: 100 };
+
 /** A pool of 6, 3 of them for each destination, with these under way. */
 function occupied(...destinations: string[]): Occupancy {
-  const occupancy = new Occupancy(6, 3);
+  const occupancy = new Occupancy(LIMITS, () => 0);
   for (const id of destinations) occupancy.enter(id);
   return occupancy;
 }
@@ -25,9 +27,55 @@ test.each([
 });
 
 test("what leaves makes room, and leaves nothing behind", () => {
-  const occupancy = occupied("a", "a", "a", "b");
+  let nowMs = 0;
+  const occupancy = new Occupancy(LIMITS, () => nowMs);
+  for (const id of ["a", "a", "a", "b"]) occupancy.enter(id);
   for (const id of ["a", "a", "a", "b"]) occupancy.leave(id);
+  nowMs = 1_000;
   expect(occupancy.room).toBe(6);
   expect(occupancy.saturated()).toEqual([]);
   expect(occupancy.admits("a")).toBe(true);
+});
+
+test("as many may wait in line as ended lately, within bounds; a pause in which none ends shortens the line", () => {
+  let nowMs = 1_000;
+  const occupancy = new Occupancy(LIMITS, () => nowMs);
+  const turn = (id: string, times: number) => {
+    for (let n = 0; n < times; n++) {
+      occupancy.enter(id);
+      occupancy.leave(id);
+    }
+  };
+  for (let n = 0; n < 3; n++) occupancy.enter("a");
+  expect(occupancy.admits("a")).toBe(false);
+  turn("a", 2);
+  // Two more than its share, and six less those three, two for each that ended.
+  expect([occupancy.admits("a"), occupancy.room]).toEqual([true, 5]);
+  turn("a", 50);
+  for (let n = 0; n < 4; n++) {
+    expect(occupancy.admits("a")).toBe(true);
+    occupancy.enter("a");
+  }
+  expect([occupancy.admits("a"), occupancy.saturated(), occupancy.room]).toEqual([false, ["a"], 7]);
+  nowMs += 100;
+  expect(occupancy.room).toBe(7);
+  nowMs += 100;
+  expect([occupancy.room, occupancy.admits("b")]).toEqual([0, false]);
+  for (let n = 0; n < 4; n++) occupancy.leave("a");
+  expect([occupancy.admits("a"), occupancy.admits("b")]).toEqual([true, true]);
+});
+
+test("while some wait in line, more are claimed only when there is room for several", () => {
+  const occupancy = new Occupancy({ ...LIMITS, max: 100 }, () => 0);
+  for (let n = 0; n < 3; n++) occupancy.enter("a");
+  for (let n = 0; n < 40; n++) {
+    occupancy.enter("a");
+    occupancy.leave("a");
+  }
+  for (let n = 0; n < 4; n++) occupancy.enter("a");
+  expect([occupancy.saturated(), occupancy.claimable]).toEqual([["a"], 7]);
+  occupancy.leave("a");
+  expect([occupancy.saturated(), occupancy.claimable]).toEqual([[], 1]);
+  occupancy.leave("a");
+  expect([occupancy.saturated(), occupancy.claimable]).toEqual([[], 2]);
 });

@@ -15,9 +15,9 @@ test("no more than the bound runs at once, and who waits is served in order", as
   const slots = new Slots(2);
   const started: string[] = [];
   const jobs = ["a", "b", "c", "d"].map((name) => controlled(started, name));
-  const results = jobs.map((job) => slots.run(job.work));
+  const results = jobs.map((job) => slots.run("a", job.work));
   expect(started).toEqual(["a", "b"]);
-  expect([slots.used, slots.free]).toEqual([2, 0]);
+  expect(slots.used).toBe(2);
   jobs[1]?.finish();
   await results[1];
   expect(started).toEqual(["a", "b", "c"]);
@@ -26,51 +26,68 @@ test("no more than the bound runs at once, and who waits is served in order", as
   expect(started).toEqual(["a", "b", "c", "d"]);
   for (const job of jobs) job.finish();
   expect(await Promise.all(results)).toEqual(["a", "b", "c", "d"]);
-  expect([slots.used, slots.free]).toEqual([0, 2]);
+  expect(slots.used).toBe(0);
 });
 
 test("work that fails, at once or later, gives its slot back", async () => {
   const slots = new Slots(1);
   const started: string[] = [];
   const failing = controlled(started, "fails");
-  const failed = slots.run(failing.work);
-  const thrown = slots.run(() => {
+  const failed = slots.run("a", failing.work);
+  const thrown = slots.run("a", () => {
     throw new Error("at once");
   });
   failing.fail();
   await expect(failed).rejects.toThrow("fails");
   await expect(thrown).rejects.toThrow("at once");
-  expect(await slots.run(async () => "next")).toBe("next");
-  expect([slots.used, slots.free]).toEqual([0, 1]);
-});
-
-test.each([
-  { max: 3, running: 0, free: 3 },
-  { max: 3, running: 2, free: 1 },
-  { max: 3, running: 3, free: 0 },
-  { max: 3, running: 5, free: 0 },
-])("free is what is left of $max with $running asked for: $free", async ({ max, running, free }) => {
-  const slots = new Slots(max);
-  const jobs = Array.from({ length: running }, (_, n) => controlled([], String(n)));
-  const results = jobs.map((job) => slots.run(job.work));
-  expect(slots.free).toBe(free);
-  expect(slots.used).toBe(Math.min(running, max));
-  for (const job of jobs) job.finish();
-  await Promise.all(results);
-  expect(slots.free).toBe(max);
+  expect(await slots.run("a", async () => "next")).toBe("next");
+  expect(slots.used).toBe(0);
 });
 
 test("a slot that is handed on is never free in between: a newcomer cannot jump the queue", async () => {
   const slots = new Slots(1);
   const started: string[] = [];
   const [first, second, third] = ["first", "second", "third"].map((name) => controlled(started, name));
-  const running = [first, second].map((job) => slots.run(job?.work ?? (async () => "")));
+  const running = [first, second].map((job) => slots.run("a", job?.work ?? (async () => "")));
   first?.finish();
   await running[0];
-  const late = slots.run(third?.work ?? (async () => ""));
+  const late = slots.run("a", third?.work ?? (async () => ""));
   expect(started).toEqual(["first", "second"]);
   second?.finish();
   third?.finish();
   await Promise.all([...running, late]);
   expect(started).toEqual(["first", "second", "third"]);
+});
+
+test("a key has no more than its share, others go past it, and those that wait are served in turn", async () => {
+  const slots = new Slots(3, 2);
+  const started: string[] = [];
+  const jobs = ["a1", "a2", "a3", "b1", "b2", "a4"].map((name) => ({ name, ...controlled(started, name) }));
+  const results = jobs.map((job) => slots.run(job.name.slice(0, 1), job.work));
+  expect(started).toEqual(["a1", "a2", "b1"]);
+  for (const [n, next] of [
+    [3, "b2"],
+    [0, "a3"],
+    [1, "a4"],
+  ] as const) {
+    jobs[n]?.finish();
+    await results[n];
+    expect(started.at(-1)).toBe(next);
+  }
+  for (const job of jobs) job.finish();
+  await Promise.all(results);
+  expect(slots.used).toBe(0);
+});
+
+test("when all are let in, so is who comes later", async () => {
+  const slots = new Slots(1);
+  const started: string[] = [];
+  const jobs = ["a", "b", "c"].map((name) => controlled(started, name));
+  const results = jobs.slice(0, 2).map((job) => slots.run("a", job.work));
+  slots.open();
+  results.push(...jobs.slice(2).map((job) => slots.run("a", job.work)));
+  await Promise.resolve();
+  expect(started.toSorted()).toEqual(["a", "b", "c"]);
+  for (const job of jobs) job.finish();
+  await Promise.all(results);
 });

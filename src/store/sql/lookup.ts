@@ -82,6 +82,34 @@ export interface EventContent {
   readonly body: Buffer;
 }
 
+const CONTENTS = `
+select e.id, e.type, e.verified, e.size, case when e.size <= $3 then e.headers end as headers,
+  case when e.size <= $3 then e.body end as body
+from unnest($1::uuid[], $2::uuid[]) k (organization_id, id)
+join events e on e.organization_id = k.organization_id and e.id = k.id`;
+
+/** An event that deliveries are to be made of: its size, and its content if that is small. */
+export interface FoundEvent {
+  readonly size: number;
+  readonly content: EventContent | undefined;
+}
+
+/** Several events by id; bodies of up to `bytesMax` come along. Those that are gone are left out. */
+export async function findEventContents(
+  pool: Pool,
+  events: readonly { readonly organizationId: string; readonly eventId: string }[],
+  bytesMax: number,
+): Promise<Map<string, FoundEvent>> {
+  const { rows } = await pool.query<EventContent & { size: number }>({
+    name: "find-event-contents",
+    text: CONTENTS,
+    values: [events.map(({ organizationId }) => organizationId), events.map(({ eventId }) => eventId), bytesMax],
+  });
+  return new Map(
+    rows.map(({ size, ...content }) => [content.id, { size, content: size <= bytesMax ? content : undefined }]),
+  );
+}
+
 /** One event's content, or undefined if it is gone. */
 export async function findEventContent(
   pool: Pool,
