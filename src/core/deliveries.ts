@@ -100,7 +100,6 @@ function statusFilter(status: DeliveryStatus | undefined) {
 
 /** The headers of an attempt follow from its event, its number and time, and the version that made them. */
 function requestHeaders(delivery: Delivery, attempt: DeliveryAttempt, event: Event | null): HeaderList {
-  if (attempt.requestHeaders) return attempt.requestHeaders;
   if (!attempt.senderVersion) return [];
   const headers = buildForwardHeaders(
     { id: delivery.eventId, type: delivery.eventType ?? "", headers: event?.headers ?? [] },

@@ -13,13 +13,14 @@ import { shutBriefly } from "./brief-lock.ts";
 export const DAY_MS = 86_400_000;
 
 /**
- * The history tables with the column that says when, in the order in which their partitions go. A page of deliveries
- * keeps room for the new versions of its rows: a completion then needs no new index entries.
+ * The history tables with the column that says when, in the order in which their partitions go. Events are compressed as
+ * far as may be. A page of deliveries keeps room for the new versions of its rows: a completion then needs no new index
+ * entries.
  */
 export const HISTORY = [
-  { table: "events", key: "id", fillfactor: 100 },
-  { table: "deliveries", key: "id", fillfactor: 50 },
-  { table: "delivery_attempts", key: "delivery_id", fillfactor: 100 },
+  { table: "events", key: "id", storage: "toast_tuple_target = 128" },
+  { table: "deliveries", key: "id", storage: "fillfactor = 50" },
+  { table: "delivery_attempts", key: "delivery_id", storage: "fillfactor = 100" },
 ] as const;
 
 export type HistoryTable = (typeof HISTORY)[number];
@@ -133,7 +134,7 @@ export async function adoptStrays(
 /** Makes a partition and moves what the default one holds of it there. False if that is too much, undefined if busy. */
 async function makePartition(
   client: ClientBase,
-  { table, key, fillfactor }: HistoryTable,
+  { table, key, storage }: HistoryTable,
   span: Span,
 ): Promise<boolean | undefined> {
   const [from, to] = [uuidLowerBound(span.fromMs), uuidLowerBound(span.toMs)];
@@ -152,7 +153,7 @@ async function makePartition(
     const name = `${table}_p${new Date(span.fromMs).toISOString().slice(0, 10).replaceAll("-", "")}`;
     await client.query(
       `create table if not exists ${name} partition of ${table} for values from ('${from}') to ('${to}')
-       with (fillfactor = ${fillfactor})`,
+       with (${storage})`,
     );
     if (strays > 0) await client.query(`insert into ${table} (${columns}) select ${columns} from moving`);
     return true;

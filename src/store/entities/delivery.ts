@@ -51,8 +51,6 @@ const DeliveryAttemptSchema = defineEntity({
     statusCode: p.integer().nullable(),
     errorCode: p.text().nullable(),
     errorMessage: p.text().nullable(),
-    /** Kept by versions that did not derive them. */
-    requestHeaders: p.json<HeaderList>().nullable(),
     /** Version of the service that sent it; with the event, the request's headers follow from it. */
     senderVersion: p.text().nullable(),
     responseHeaders: p.json<HeaderList>().nullable(),

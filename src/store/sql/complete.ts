@@ -49,7 +49,7 @@ with input as materialized (
   select * from json_to_recordset($1::json) as i (
     n int, delivery_id uuid, lease_token uuid, organization_id uuid, webhook_id uuid, number int, trigger text,
     status text, url text, started_at timestamptz, duration_ms int, status_code int, error_code text,
-    error_message text, sender_version text, response_headers jsonb, body_at int, body_size int, truncated boolean,
+    error_message text, sender_version text, response_headers json, body_at int, body_size int, truncated boolean,
     remote_address text, next text, delay_ms bigint, keep_step boolean, resumes boolean)
 ), locked as materialized (
   select from delivery_queue q join input i using (delivery_id) where $4 order by q.delivery_id for update of q
