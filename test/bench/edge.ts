@@ -112,6 +112,7 @@ const grpcSubject = (server: ServerProcess, answer: Answer): Subject => ({
   run: (durationMs): Promise<Sample> =>
     loadGrpc({
       port: server.port,
+      awake: true,
       connections: CONNECTIONS,
       streams: STREAMS,
       durationMs,
@@ -126,6 +127,7 @@ const restSubject = (server: ServerProcess, answer: Answer): Subject => ({
   run: (durationMs): Promise<Sample> =>
     loadHttp1({
       port: server.port,
+      awake: true,
       connections: HTTP1_CONNECTIONS,
       durationMs,
       request: REST_REQUEST,

@@ -15,6 +15,7 @@ export const SECRET = "a-secret-that-the-bench-shares";
 
 export interface Webhook {
   readonly id: string;
+  readonly organizationId: string;
   readonly path: string;
 }
 
@@ -60,13 +61,25 @@ export class Gateway {
     });
     if (response.status !== 201) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
     const { id, receiveUrl } = (await response.json()) as { id: string; receiveUrl: string };
-    return { id, path: new URL(receiveUrl).pathname };
+    const organizationId = await this.query<string>("select organization_id from webhooks where id = $1", [id]);
+    return { id, organizationId, path: new URL(receiveUrl).pathname };
   }
 
   /** The first column of the first row. */
   async query<Value>(sql: string, values: unknown[] = []): Promise<Value> {
     const { rows } = await this.#client.query({ text: sql, values, rowMode: "array" });
     return rows[0]?.[0] as Value;
+  }
+
+  /** Does work on a connection of its own. */
+  async withClient<Result>(work: (client: Client) => Promise<Result>): Promise<Result> {
+    const client = new Client({ ...this.#postgres.connection, application_name: "bench" });
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
   }
 
   /** Resolves when nothing waits in the queue any more. */

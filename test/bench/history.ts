@@ -1,36 +1,64 @@
-/** A past for the service: events and a backlog, made by PostgreSQL itself. */
+/** A past for the service, made by PostgreSQL itself: whole partitions, filled before they are indexed and attached. */
+import { uuidLowerBound } from "../../src/store/partitions.ts";
 import type { Gateway, Webhook } from "./gateway.ts";
 
-const DAY_SECONDS = 86_400;
+const DAY_MS = 86_400_000;
 
-/** Events of the last day, spread evenly; `backlog` of them owe a delivery that falls due in a day. */
-export async function makeHistory(gateway: Gateway, webhook: Webhook, events: number, backlog: number): Promise<void> {
-  await gateway.query("set synchronous_commit = off");
+/** Ids of one day, spread evenly and in order: the time, a counter, and eight bytes that are the counter's hash. */
+const IDS = `(lpad(to_hex(n.at), 12, '0') || '7' || lpad(to_hex(n.n % 4096), 3, '0') || 'a' || left(md5(n.n::text), 15))::uuid`;
+
+/** Puts `rows` made by `select` (of `id` and `n`) in place of the table's partition of that day. */
+async function fillDay(gateway: Gateway, table: string, dayMs: number, rows: number, columns: string, select: string) {
+  const name = `${table}_p${new Date(dayMs).toISOString().slice(0, 10).replaceAll("-", "")}`;
+  const [from, to] = [uuidLowerBound(dayMs), uuidLowerBound(dayMs + DAY_MS)];
+  await gateway.query(`drop table if exists ${name}`);
+  await gateway.query("begin");
+  // Made in this transaction, it needs no log; with its bounds as a check, it need not be read to be attached.
   await gateway.query(
-    `insert into events (id, organization_id, webhook_id, type, source_event_id_reused, status, verified, scheme,
-       synthetic, content_type, size, received_at, headers, body)
-     select uuidv7(at), w.organization_id, w.id, 'order.paid', false, 'received', true, 'hub', false,
-       'application/json', 64, now() + at, '[["content-type","application/json"]]', decode(repeat('5b', 64), 'hex')
-     from webhooks w, generate_series(1, $2::int) n, lateral (select make_interval(secs => n::float8 / $2 * $3 - $3) at) t
-     where w.id = $1`,
-    [webhook.id, events, DAY_SECONDS],
+    `create table ${name} (like ${table} including defaults including generated including storage,
+       check (id >= '${from}' and id < '${to}'))`,
   );
   await gateway.query(
-    `with owed as (
-       insert into deliveries (id, organization_id, webhook_id, destination_id, event_id, event_type, url, status,
-         attempt_count, next_attempt_at, created_at, updated_at)
-       select uuidv7(at), w.organization_id, w.id, w.id, gen_random_uuid(), 'order.paid', w.url, 'pending', 1,
-         now() + interval '1 day', now() + at, now() + at
-       from webhooks w, generate_series(1, $2::int) n,
-         lateral (select make_interval(secs => n::float8 / $2 * $3 - $3) at) t
-       where w.id = $1
-       returning id, organization_id, webhook_id, event_id
-     )
-     insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts, step)
-     select id, organization_id, webhook_id, webhook_id, event_id, now() + interval '1 day', 1, 1 from owed`,
-    [webhook.id, backlog, DAY_SECONDS],
+    `insert into ${name} (id, ${columns}) select ${IDS} as id, ${select}
+     from (select g as n, ${dayMs} + g::bigint * ${DAY_MS - 1} / ${rows} as at from generate_series(1, ${rows}) g) n`,
   );
-  await gateway.query("set synchronous_commit = on");
+  await gateway.query(`alter table ${table} attach partition ${name} for values from ('${from}') to ('${to}')`);
+  await gateway.query("commit");
+}
+
+/** `rows` events of one day. */
+export async function makeEvents(gateway: Gateway, webhook: Webhook, dayMs: number, rows: number): Promise<void> {
+  await fillDay(
+    gateway,
+    "events",
+    dayMs,
+    rows,
+    "organization_id, webhook_id, type, source_event_id_reused, status, verified, scheme, synthetic, content_type, size, received_at, headers, body",
+    `'${webhook.organizationId}', '${webhook.id}', 'order.paid', false, 'received', true, 'hub', false,
+     'application/json', 64, to_timestamp(n.at / 1000.0), '[["content-type","application/json"]]', decode(repeat('5b', 64), 'hex')`,
+  );
+}
+
+/** `rows` deliveries of one day that are owed and fall due in a day. */
+export async function makeBacklog(gateway: Gateway, webhook: Webhook, dayMs: number, rows: number): Promise<void> {
+  await fillDay(
+    gateway,
+    "deliveries",
+    dayMs,
+    rows,
+    "organization_id, webhook_id, destination_id, event_id, event_type, url, status, attempt_count, next_attempt_at, created_at, updated_at",
+    `'${webhook.organizationId}', '${webhook.id}', '${webhook.id}', ${IDS}, 'order.paid', 'https://example.com/', 'pending', 1,
+     now() + interval '1 day', to_timestamp(n.at / 1000.0), to_timestamp(n.at / 1000.0)`,
+  );
+  await gateway.query(
+    `insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts, step)
+     select id, organization_id, webhook_id, destination_id, event_id, now() + interval '1 day', 1, 1
+     from deliveries where id >= '${uuidLowerBound(dayMs)}' and id < '${uuidLowerBound(dayMs + DAY_MS)}' order by id`,
+  );
+}
+
+/** Lets the planner know, and the disk catch up. */
+export async function settleHistory(gateway: Gateway): Promise<void> {
   await gateway.query("analyze");
   await gateway.query("checkpoint");
 }

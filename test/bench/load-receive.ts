@@ -1,5 +1,5 @@
-/** Signed events at the lowest cost to the sender: the same prebuilt bytes again and again. */
-import { createHmac } from "node:crypto";
+/** Signed events as a provider sends them, from closed loops or at a fixed rate. */
+import { createHmac, randomBytes } from "node:crypto";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sample } from "./load.ts";
@@ -8,9 +8,34 @@ import { loadHttp1 } from "./load-http1.ts";
 /** Bytes of every answer to a receive: the id has a fixed length. */
 const ANSWER_BYTES = JSON.stringify({ received: true, eventId: "0".repeat(36), duplicate: false }).length;
 
-/** A request as a provider sends it; the body is JSON of about `bytes` bytes that does not compress to nothing. */
-export function signedRequest(path: string, secret: string, bytes: number): Buffer {
-  const body = JSON.stringify(eventOf(bytes));
+/** What an event is made of: JSON as providers send it, or JSON around text that does not compress. */
+export type BodyKind = "json" | "random";
+
+/** About so many bytes, with `n` to know it by. */
+export function eventBody(bytes: number, n = 0, kind: BodyKind = "json"): string {
+  return `{"n":${n},${(kind === "json" ? jsonOf : randomOf)(bytes)}`;
+}
+
+const made = new Map<number, string>();
+
+function jsonOf(bytes: number): string {
+  const known = made.get(bytes);
+  if (known !== undefined) return known;
+  let text = '"type":"order.paid","items":[';
+  for (let n = 0; text.length < bytes - 80; n++) {
+    const item = { id: `item_${(n * 7_919 + 104_729).toString(36)}`, sku: n * 31 + 7, price: (n * 1_299) % 10_007 };
+    text += `${n === 0 ? "" : ","}${JSON.stringify(item)}`;
+  }
+  text += `],"note":"${"-".repeat(Math.max(bytes - text.length - 20, 0))}"}`;
+  made.set(bytes, text);
+  return text;
+}
+
+const randomOf = (bytes: number): string =>
+  `"type":"order.paid","note":"${randomBytes(Math.floor(((bytes - 40) * 3) / 4)).toString("base64")}"}`;
+
+/** One request with its signature, ready to be written to a socket. */
+export function signedRequest(path: string, secret: string, body: string): Buffer {
   const signature = createHmac("sha256", secret).update(body).digest("hex");
   const head = [
     `POST ${path} HTTP/1.1`,
@@ -24,18 +49,6 @@ export function signedRequest(path: string, secret: string, bytes: number): Buff
   return Buffer.from(`${head.join("\r\n")}\r\n\r\n${body}`);
 }
 
-function eventOf(bytes: number): object {
-  const event = { type: "order.paid", items: [] as object[] };
-  for (let n = 0; JSON.stringify(event).length < bytes; n++) {
-    event.items.push({
-      id: `item_${(n * 7_919 + 104_729).toString(36)}`,
-      sku: n * 31 + 7,
-      price: (n * 1_299) % 10_007,
-    });
-  }
-  return event;
-}
-
 export interface ReceiveLoad {
   readonly port: number;
   readonly path: string;
@@ -45,34 +58,53 @@ export interface ReceiveLoad {
   readonly durationMs: number;
 }
 
-/** One request under way on each connection; every answer must be a 200. */
+/** One request under way on each connection, the same bytes again and again; every answer must be a 200. */
 export const loadReceives = ({ port, path, secret, connections, bytes, durationMs }: ReceiveLoad): Promise<Sample> =>
   loadHttp1({
     port,
     connections,
     durationMs,
-    request: signedRequest(path, secret, bytes),
+    request: signedRequest(path, secret, eventBody(bytes)),
     answerBodyBytes: ANSWER_BYTES,
   });
+
+export interface RateLoad extends Omit<ReceiveLoad, "connections"> {
+  readonly rate: number;
+  readonly kind?: BodyKind;
+  /** Told of each request as it is due: its number, and when. */
+  readonly onDue?: (n: number, dueMs: number) => void;
+}
 
 /** Connections of a load at a fixed rate. */
 const RATE_CONNECTIONS = 64;
 
 /**
- * Requests at a fixed rate; latencies count from the time at which each was due, so that a server that stalls cannot
- * hide it.
+ * Requests at a fixed rate, numbered from 0; latencies count from the time at which each was due, so that a server that
+ * stalls cannot hide it.
  */
-export async function loadAtRate(load: Omit<ReceiveLoad, "connections">, rate: number): Promise<Sample> {
-  const request = signedRequest(load.path, load.secret, load.bytes);
+export async function loadAtRate({
+  port,
+  path,
+  secret,
+  bytes,
+  durationMs,
+  rate,
+  kind,
+  onDue,
+}: RateLoad): Promise<Sample> {
   const startMs = performance.now();
-  const total = Math.floor((rate * load.durationMs) / 1_000);
+  const total = Math.floor((rate * durationMs) / 1_000);
   const latencies: number[] = [];
   let sent = 0;
   const run = async () => {
-    const sender = new Sender(load.port);
+    const sender = new Sender(port);
     while (sent < total) {
-      const dueMs = startMs + (sent++ * 1_000) / rate;
-      await reached(dueMs);
+      const n = sent++;
+      const dueMs = startMs + (n * 1_000) / rate;
+      const request = signedRequest(path, secret, eventBody(bytes, n, kind));
+      const restMs = dueMs - performance.now();
+      if (restMs > 0) await sleep(restMs);
+      onDue?.(n, dueMs);
       await sender.send(request);
       latencies.push(performance.now() - dueMs);
     }
@@ -81,12 +113,6 @@ export async function loadAtRate(load: Omit<ReceiveLoad, "connections">, rate: n
   await Promise.all(Array.from({ length: Math.min(RATE_CONNECTIONS, total) }, run));
   const seconds = (performance.now() - startMs) / 1_000;
   return { answers: latencies.length, seconds, latenciesMs: Float64Array.from(latencies).sort() };
-}
-
-async function reached(ms: number): Promise<void> {
-  const restMs = ms - performance.now();
-  if (restMs > 1) await sleep(restMs - 1);
-  while (performance.now() < ms) await new Promise(setImmediate);
 }
 
 /** One keep-alive connection. */
@@ -101,7 +127,8 @@ class Sender {
     this.#socket.setEncoding("latin1").on("data", (chunk: string) => {
       answer += chunk;
       const head = answer.indexOf("\r\n\r\n");
-      if (head === -1 || answer.length < head + 4 + ANSWER_BYTES) return;
+      const length = /\r\ncontent-length: (\d+)\r\n/i.exec(answer)?.[1];
+      if (head === -1 || answer.length < head + 4 + Number(length)) return;
       const good = answer.startsWith("HTTP/1.1 200 ");
       this.#answered(good ? undefined : new Error(answer));
       answer = "";

@@ -4,6 +4,8 @@ export interface Load {
   readonly port: number;
   readonly connections: number;
   readonly durationMs: number;
+  /** Never to wait in the kernel: for a caller that has a core to itself. */
+  readonly awake?: boolean;
 }
 
 export interface Sample {
@@ -16,13 +18,13 @@ export interface Sample {
 export async function runLoops(load: Load, loop: (untilMs: number) => Promise<number[]>): Promise<Sample> {
   const startMs = performance.now();
   const untilMs = startMs + load.durationMs;
-  const rest = keepAwake();
+  const rest = load.awake ? keepAwake() : () => {};
   const latencies = await Promise.all(Array.from({ length: load.connections }, () => loop(untilMs))).finally(rest);
   const latenciesMs = Float64Array.from(latencies.flat()).sort();
   return { answers: latenciesMs.length, seconds: (performance.now() - startMs) / 1_000, latenciesMs };
 }
 
-/** Never waits in the kernel: to wake a process on this machine is dear, and its server would pay for it. */
+/** To wake a process is dear, and its server would pay for it. */
 function keepAwake(): () => void {
   let immediate: NodeJS.Immediate;
   const spin = () => {

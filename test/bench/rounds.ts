@@ -8,8 +8,8 @@ export interface Subject {
   readonly run: (durationMs: number) => Promise<Sample>;
 }
 
-const WARM_UP_MS = 3_000;
-const ROUND_MS = 1_500;
+const WARM_UP_MS = 2_000;
+const ROUND_MS = 1_000;
 const ROUNDS = 3;
 
 interface Round {
