@@ -226,6 +226,9 @@ function toNextState(step: NextStep, attempt: Attempt, outcome: AttemptResult, c
   }
 }
 
+/** Headers that tell of the connection, not of the answer (RFC 9110 §7.6.1): they are not kept. */
+const OF_CONNECTION = new Set(["connection", "keep-alive"]);
+
 function record(
   job: RunJob,
   attempt: Attempt,
@@ -248,7 +251,7 @@ function record(
     errorCode: result.errorCode,
     errorMessage: result.errorMessage,
     senderVersion,
-    responseHeaders: result.responseHeaders.map(([name, value]) => [name, value]),
+    responseHeaders: result.responseHeaders.filter(([name]) => !OF_CONNECTION.has(name.toLowerCase())),
     responseBody: result.responseBody,
     responseTruncated: result.responseTruncated,
     remoteAddress: result.remoteAddress,

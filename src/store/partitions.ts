@@ -19,7 +19,7 @@ export const DAY_MS = 86_400_000;
  */
 export const HISTORY = [
   { table: "events", key: "id", storage: "toast_tuple_target = 128" },
-  { table: "deliveries", key: "id", storage: "fillfactor = 50" },
+  { table: "deliveries", key: "id", storage: "fillfactor = 30" },
   { table: "delivery_attempts", key: "delivery_id", storage: "fillfactor = 100" },
 ] as const;
 

@@ -65,11 +65,11 @@ test("an attempt whose outcome cannot be recorded is written down as interrupted
   const own = await startService({ env: { DELIVERY_LEASE_MS: "1000" } });
   try {
     const webhook = await createForwardingWebhook(own, destination.url);
-    await own.pool.query("alter table delivery_attempts add constraint refused check (status <> 'succeeded')");
+    await own.pool.query("alter table deliveries add constraint refused check (status <> 'succeeded')");
     const before = destination.arrivals.length;
     const eventId = await webhook.sendEvent();
     const arrivals = await destination.arrived(before + 2);
-    await own.pool.query("alter table delivery_attempts drop constraint refused");
+    await own.pool.query("alter table deliveries drop constraint refused");
     const done = await webhook.settled(eventId, "succeeded", 2);
     expect(outline(done)).toEqual(["1 scheduled interrupted", "2 scheduled succeeded"]);
     expect(arrivals.slice(before).map(({ headers }) => headers["alumia-attempt"])).toEqual(["1", "2"]);

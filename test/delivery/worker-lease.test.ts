@@ -76,7 +76,7 @@ async function claimOne() {
   return claimed[0];
 }
 
-const rowsOf = async (table: "delivery_attempts" | "delivery_queue", deliveryId: string) =>
+const rowsOf = async (table: "attempts" | "delivery_queue", deliveryId: string) =>
   (await pool.query(`select * from ${table} where delivery_id = $1 order by 1`, [deliveryId])).rows;
 
 const endLease = async (deliveryId: string) =>
@@ -105,7 +105,7 @@ test.each<NextState>([
   expect(await completeAttempts(pool, [attempt], LEASE_MS)).toEqual([true]);
   const queued = await rowsOf("delivery_queue", deliveryId);
   expect(await completeAttempts(pool, [attempt], LEASE_MS)).toEqual([false]);
-  expect(await rowsOf("delivery_attempts", deliveryId)).toHaveLength(1);
+  expect(await rowsOf("attempts", deliveryId)).toHaveLength(1);
   expect(await rowsOf("delivery_queue", deliveryId)).toEqual(queued);
 });
 
@@ -127,7 +127,7 @@ test("an outcome of an attempt does not stand for the next one", async () => {
   expect(await completeAttempts(pool, [attemptOf(held, { kind: "succeeded" })], LEASE_MS)).toEqual([false]);
   const second = attemptOf({ ...held, number: 2 }, { kind: "succeeded" });
   expect(await completeAttempts(pool, [second], LEASE_MS)).toEqual([true]);
-  expect((await rowsOf("delivery_attempts", deliveryId)).map((row) => row.number).sort()).toEqual([1, 2]);
+  expect((await rowsOf("attempts", deliveryId)).map((row) => row.number).sort()).toEqual([1, 2]);
 });
 
 test("whoever lost the lease cannot complete, extend, begin or give back", async () => {
@@ -143,7 +143,7 @@ test("whoever lost the lease cannot complete, extend, begin or give back", async
   await giveBackLeases(pool, [lost], LEASE_MS);
   expect(await rowsOf("delivery_queue", deliveryId)).toEqual(queued);
   expect(await completeAttempts(pool, [attemptOf(taken, { kind: "succeeded" })], LEASE_MS)).toEqual([true]);
-  const attempts = await rowsOf("delivery_attempts", deliveryId);
+  const attempts = await rowsOf("attempts", deliveryId);
   expect(attempts.map((row) => [row.number, row.status])).toEqual([
     [4, "interrupted"],
     [5, "succeeded"],
@@ -155,7 +155,7 @@ test("a lease given back before anything was sent leaves no attempt and no gap",
   const held = await claimOne();
   await giveBackLeases(pool, [held], LEASE_MS);
   expect(await claimOne()).toMatchObject({ deliveryId, number: held.number, step: held.step });
-  expect(await rowsOf("delivery_attempts", deliveryId)).toEqual([]);
+  expect(await rowsOf("attempts", deliveryId)).toEqual([]);
 });
 
 test("a worker that dies between two attempts leaves none behind as interrupted", async () => {
@@ -164,7 +164,7 @@ test("a worker that dies between two attempts leaves none behind as interrupted"
   await completeAttempts(pool, [attemptOf(held, { kind: "quick", delayMs: 0 })], LEASE_MS);
   await endLease(deliveryId);
   expect(await claimOne()).toMatchObject({ number: 2, step: 2 });
-  expect(await rowsOf("delivery_attempts", deliveryId)).toHaveLength(1);
+  expect(await rowsOf("attempts", deliveryId)).toHaveLength(1);
 });
 
 test("leases from before the database's clock was set back end soon; others, and what is only scheduled, stay", async () => {

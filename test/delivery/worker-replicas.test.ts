@@ -60,7 +60,7 @@ test("a backlog is delivered exactly once by two replicas together", async () =>
   expect(bySecond.length).toBeLessThanOrEqual(BACKLOG - CONCURRENCY);
 
   const { rows: attempts } = await first.pool.query(
-    "select number, trigger, status, count(*)::int as count from delivery_attempts group by 1, 2, 3",
+    "select number, trigger, status, count(*)::int as count from attempts group by 1, 2, 3",
   );
   expect(attempts).toEqual([{ number: 1, trigger: "scheduled", status: "succeeded", count: BACKLOG }]);
   const { rows: deliveries } = await first.pool.query(

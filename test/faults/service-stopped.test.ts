@@ -35,7 +35,7 @@ test("a destination that hangs does not hold the stop beyond the grace", { timeo
   expect(await service.exited).toMatchObject({ code: 0, signal: null });
   const { rows } = await pool.query<{ status: string; lease_token: string | null; error_code: string | null }>(
     `select d.status, q.lease_token, a.error_code from deliveries d join delivery_queue q on q.delivery_id = d.id
-     left join delivery_attempts a on a.delivery_id = d.id where d.webhook_id = $1`,
+     left join attempts a on a.delivery_id = d.id where d.webhook_id = $1`,
     [webhook.id],
   );
   expect(rows).toHaveLength(3);

@@ -118,7 +118,7 @@ async function readDeliveries(pool: Pool, webhookId: string): Promise<DeliveryRo
     `select d.id, d.event_id, d.status, d.attempt_count, d.completed_at is not null as completed,
        coalesce((select json_agg(json_build_object('number', a.number, 'status', a.status, 'statusCode', a.status_code,
            'errorCode', a.error_code) order by a.number)
-         from delivery_attempts a where a.delivery_id = d.id), '[]') as attempts,
+         from attempts a where a.delivery_id = d.id), '[]') as attempts,
        q.delivery_id is not null as queued, q.lease_token is null and q.started_at is null as idle,
        q.due_at > now() as waits, q.due_at = d.next_attempt_at and q.attempts = d.attempt_count as agrees
      from deliveries d left join delivery_queue q on q.delivery_id = d.id where d.webhook_id = $1`,
@@ -189,8 +189,8 @@ function repeatsOf(arrivals: readonly Arrival[]): number {
 async function judgeCounts(pool: Pool, webhookId: string): Promise<string[]> {
   const { rows } = await pool.query<{ counted: number; attempted: number; late: boolean; orphans: number }>(
     `select coalesce(c.delivery_count, 0)::int as counted,
-       (select count(distinct delivery_id)::int from delivery_attempts where webhook_id = $1) as attempted,
-       c.last_delivery_at < (select max(started_at + duration_ms * interval '1 millisecond') from delivery_attempts
+       (select count(distinct delivery_id)::int from attempts where webhook_id = $1) as attempted,
+       c.last_delivery_at < (select max(started_at + duration_ms * interval '1 millisecond') from attempts
          where webhook_id = $1 and status <> 'interrupted') as late,
        (select count(*)::int from delivery_queue q where webhook_id = $1
          and not exists (select 1 from deliveries d where d.id = q.delivery_id)) as orphans

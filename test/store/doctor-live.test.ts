@@ -51,7 +51,7 @@ test("receives, retries, pauses, deletes: none is taken for a fault", async () =
     busy = false;
     await Promise.all(traffic);
   }
-  expect((await pool.query("select 1 from delivery_attempts limit 50")).rowCount).toBe(50);
+  expect((await pool.query("select 1 from attempts limit 50")).rowCount).toBe(50);
 });
 
 /** Runs the command on the service's database; resolves to its exit code and what it printed. */

@@ -14,7 +14,7 @@ const PAGE = `
 with page as materialized (
   select id, webhook_id, status, attempt_count from deliveries where id > $1 order by id limit $2
 ), recorded as materialized (
-  select delivery_id, count(*)::int as attempts, max(number) as highest from delivery_attempts
+  select delivery_id, count(*)::int as attempts, max(number) as highest from attempts
   where delivery_id > $1 and delivery_id <= (select id from page order by id desc limit 1) group by delivery_id
 )
 select p.id, p.webhook_id, coalesce(r.attempts, 0) > 0 as attempted, case

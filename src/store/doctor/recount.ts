@@ -5,7 +5,7 @@ import { holdQueued } from "./hold-queued.ts";
 // holds a delivery has its number in memory.
 const RECOUNT = `
 with recorded as materialized (
-  select i.id, (select coalesce(max(a.number), 0) from delivery_attempts a where a.delivery_id = i.id) as attempts
+  select i.id, (select coalesce(max(a.number), 0) from attempts a where a.delivery_id = i.id) as attempts
   from unnest($1::uuid[]) i (id) left join delivery_queue q on q.delivery_id = i.id
   where q.delivery_id is null or (q.lease_token is null and q.delivery_id = any ($2::uuid[]))
 ), queue as (

@@ -35,7 +35,8 @@ export type AttemptStatus = "succeeded" | "failed" | "interrupted";
 
 const DeliveryAttemptSchema = defineEntity({
   name: "DeliveryAttempt",
-  tableName: "delivery_attempts",
+  // A view of the rows of delivery_attempts and of what deliveries keep themselves.
+  tableName: "attempts",
   filters: organizationFilter,
   properties: {
     deliveryId: p.uuid().primary(),

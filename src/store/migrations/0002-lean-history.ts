@@ -1,7 +1,7 @@
 /**
  * Less to write for each delivered event. Indexes ascend, so that inserts in order of time fill their pages instead of
  * splitting them in half. What every completion changes is in no index, and a page of deliveries keeps room for
- * the new versions of its rows, so that they need no new index entries. An event is found by its organization and id,
+ * the new versions of its rows, so that they need no new index entries. The attempt that succeeds is part of it. An event is found by its organization and id,
  * which is how everybody asks. JSON bodies are compressed, however small.
  */
 import { Migration } from "@mikro-orm/migrations";
@@ -37,9 +37,25 @@ const STATEMENTS = [
     end $$`,
   ),
 
+  // The attempt that succeeded stands with its delivery; those that did not have rows of their own.
+  `alter table deliveries add column started_at timestamptz, add column duration_ms integer,
+    add column trigger text, add column status_code integer, add column sender_version text,
+    add column response_headers json, add column response_body bytea, add column response_truncated boolean,
+    add column remote_address text`,
+
   // The sender's part of the request headers follows from the event; what does not is the version that made them.
   "alter table delivery_attempts add column sender_version text, drop column request_headers",
   "alter table delivery_attempts alter column response_headers type json using response_headers::json",
+
+  `create view attempts as
+    select delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at, duration_ms, status_code,
+      error_code, error_message, sender_version, response_headers, response_body, response_truncated, remote_address,
+      next_attempt_at
+    from delivery_attempts
+    union all
+    select id, attempt_count, organization_id, webhook_id, trigger, 'succeeded', url, started_at, duration_ms,
+      status_code, null, null, sender_version, response_headers, response_body, response_truncated, remote_address, null
+    from deliveries where started_at is not null`,
 
   // A delivery that is handed over at its commit never needs to be found by its destination.
   "drop index delivery_queue_destination_id_due_at_idx",

@@ -1,10 +1,10 @@
 /**
  * Recording attempts: a batch of outcomes in one commit, each fenced by its lease and its attempt. A row whose lease
  * was lost changes nothing; whoever took it over has already written the attempt down as interrupted. Nor does one
- * that is recorded already, submitted again because the answer to its commit was lost.
+ * that is recorded already, submitted again because the answer to its commit was lost. The attempt that succeeds is
+ * recorded with its delivery, any other by a row of its own.
  */
 import type { Pool } from "pg";
-import type { HeaderList } from "../entities/event.ts";
 
 /** What becomes of the delivery after an attempt. */
 export type NextState =
@@ -34,7 +34,7 @@ export interface CompletedAttempt {
   readonly errorMessage: string | null;
   /** Version of the service that sent it; null where nothing was sent. */
   readonly senderVersion: string | null;
-  readonly responseHeaders: HeaderList;
+  readonly responseHeaders: readonly (readonly [name: string, value: string])[];
   readonly responseBody: Buffer;
   readonly responseTruncated: boolean;
   readonly remoteAddress: string | null;
@@ -80,7 +80,7 @@ with input as materialized (
     error_code, error_message, sender_version, response_headers,
     case when status_code is not null then substring($2::bytea from body_at + 1 for body_size) end,
     truncated, remote_address, next_at
-  from fenced
+  from fenced where next <> 'succeeded'
 ), counted as materialized (
   select c.webhook_id from webhook_counters c where c.webhook_id in (select webhook_id from fenced)
   order by c.webhook_id for update
@@ -94,7 +94,10 @@ with input as materialized (
 )
 update deliveries d set status = case when f.next in ('retry', 'quick') then 'pending' else f.next end,
   attempt_count = f.number, url = f.url, next_attempt_at = f.next_at, updated_at = now(),
-  completed_at = case when f.next in ('retry', 'quick') then null else now() end
+  completed_at = case when f.next in ('retry', 'quick') then null else now() end,
+  (trigger, started_at, duration_ms, status_code, sender_version, response_headers, response_body, response_truncated,
+    remote_address) = (select f.trigger, f.started_at, f.duration_ms, f.status_code, f.sender_version, f.response_headers,
+    substring($2::bytea from f.body_at + 1 for f.body_size), f.truncated, f.remote_address where f.next = 'succeeded')
 from fenced f where d.id = f.delivery_id
 returning f.n`;
 

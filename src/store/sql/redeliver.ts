@@ -33,8 +33,18 @@ select id, organization_id, webhook_id, destination_id, event_id, now(), attempt
 from deliveries where id = $1
 on conflict (delivery_id) do nothing`;
 
+// An attempt that succeeded makes room for the one that follows it.
 const REOPEN = `
-update deliveries set status = 'pending', next_attempt_at = now(), completed_at = null, updated_at = now()
+with succeeded as (
+  insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at,
+    duration_ms, status_code, sender_version, response_headers, response_body, response_truncated, remote_address)
+  select id, attempt_count, organization_id, webhook_id, trigger, 'succeeded', url, started_at, duration_ms, status_code,
+    sender_version, response_headers, response_body, response_truncated, remote_address
+  from deliveries where id = $1 and started_at is not null
+)
+update deliveries set status = 'pending', next_attempt_at = now(), completed_at = null, updated_at = now(),
+  trigger = null, started_at = null, duration_ms = null, status_code = null, sender_version = null,
+  response_headers = null, response_body = null, response_truncated = null, remote_address = null
 where id = $1`;
 
 /** Makes a delivery due now for one manual try; resolves to why not, or null when done. */
