@@ -209,23 +209,24 @@ const refusalOfStatus = ({ record }: ReceivingWebhook): AppError | undefined =>
 
 /** The keys by which repeats of this event are found (DESIGN §5, Duplicates). */
 function repeatKeys(
-  { id, repeats }: EventIdentity,
+  { id, type, repeats }: EventIdentity,
   body: Buffer,
 ): Pick<ReceiveRow, "repeatKey" | "bodyHash" | "reuseKey"> {
   const none = { repeatKey: null, bodyHash: null, reuseKey: null };
+  const reuseKey = id === null ? null : dedupeKey("id", id);
   switch (repeats) {
     case "none":
       return none;
     case "signed-id":
-      return id === null ? none : { repeatKey: dedupeKey("id", id), bodyHash: hash128(body), reuseKey: null };
+      return { ...none, repeatKey: reuseKey, bodyHash: reuseKey && hash128(body) };
     case "restamped-id":
-      return id === null ? none : { repeatKey: dedupeKey("id", id), bodyHash: null, reuseKey: null };
+      return { ...none, repeatKey: reuseKey };
     case "unsigned-id":
-      return {
-        repeatKey: dedupeKey("body", body),
-        bodyHash: null,
-        reuseKey: id === null ? null : dedupeKey("id", id),
-      };
+      return { ...none, repeatKey: dedupeKey("body", body), reuseKey };
+    case "unsigned-id-and-type":
+      return { ...none, repeatKey: dedupeKey("body", `${hash128(body)}:${type}`), reuseKey };
+    case "unsigned-id-and-body":
+      return { ...none, repeatKey: reuseKey && dedupeKey("id+body", `${hash128(body)}:${id}`), reuseKey };
   }
 }
 

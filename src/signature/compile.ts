@@ -1,5 +1,6 @@
 /** Presets → what the engine runs: templates parsed, names lowered, defaults filled in, mistakes refused. */
-import type { HmacAlgorithm, KeyRule, Lookups, Preset, RepeatPolicy, Scheme, SignatureEncoding } from "./scheme.ts";
+import type { Preset } from "./preset.ts";
+import type { HmacAlgorithm, HmacScheme, KeyRule, Lookups, RepeatPolicy, Scheme, SignatureEncoding } from "./scheme.ts";
 import { type Chunk, parseTemplate } from "./template.ts";
 
 /** A header's value or a field of the JSON body. */
@@ -52,13 +53,14 @@ export interface CompiledSource {
 }
 
 /** Compiles a preset, all its forms or only `form`. Throws TypeError on a preset that makes no sense. */
-export function compileSource(name: string, preset: Preset, form?: string): CompiledSource {
+export function compileSource(name: string, preset: Pick<Preset, "schemes">, form?: string): CompiledSource {
   const [first, ...rest] = preset.schemes.filter((scheme) => form === undefined || scheme.name === form);
   if (first === undefined) throw new TypeError(`source ${name} has no form ${form}`);
   return { name, schemes: [compileScheme(first), ...rest.map(compileScheme)], pinnedTo: form };
 }
 
 function compileScheme(scheme: Scheme): CompiledScheme {
+  if (scheme.kind !== "hmac") throw new TypeError(`scheme ${scheme.name}: the engine runs no ${scheme.kind}`);
   const content = parseTemplate(scheme.content ?? "{body}");
   if (content.some((chunk) => chunk.from === "ts") && scheme.ts === undefined) {
     throw new TypeError(`scheme ${scheme.name}: {ts} needs a timestamp`);
@@ -80,7 +82,7 @@ function compileScheme(scheme: Scheme): CompiledScheme {
   };
 }
 
-function compileSignature({ name, sig }: Scheme): CompiledSignature {
+function compileSignature({ name, sig }: HmacScheme): CompiledSignature {
   if ((sig.kv === undefined) !== (sig.key === undefined)) {
     throw new TypeError(`scheme ${name}: sig.kv and sig.key go together`);
   }
@@ -97,7 +99,7 @@ function compileSignature({ name, sig }: Scheme): CompiledSignature {
   };
 }
 
-function compileTimestamp({ name, sig, ts }: Scheme): CompiledTimestamp | undefined {
+function compileTimestamp({ name, sig, ts }: HmacScheme): CompiledTimestamp | undefined {
   if (ts === undefined) return undefined;
   if (ts.from === "sig" && sig.kv === undefined) throw new TypeError(`scheme ${name}: ts.from sig needs sig.kv`);
   return {

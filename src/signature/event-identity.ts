@@ -9,6 +9,9 @@ import { chooseScheme } from "./verify.ts";
 export const TYPE_CHARS_MAX = 200;
 export const EVENT_ID_CHARS_MAX = 200;
 
+/** What makes a repeat without an id. */
+const WITHOUT_ID: ReadonlySet<RepeatPolicy> = new Set(["unsigned-id", "unsigned-id-and-type"]);
+
 export interface EventIdentity {
   readonly type: string | null;
   readonly id: string | null;
@@ -30,7 +33,7 @@ export function identify(source: CompiledSource, request: InboundRequest): Event
   return {
     type: firstOf(scheme.type, request, TYPE_CHARS_MAX),
     id,
-    repeats: id === null && scheme.repeats !== "unsigned-id" ? "none" : scheme.repeats,
+    repeats: id === null && !WITHOUT_ID.has(scheme.repeats) ? "none" : scheme.repeats,
   };
 }
 

@@ -9,8 +9,8 @@ const SIGNATURE_HEADERS: readonly string[] = [
   ...new Set(
     Object.values(PRESETS)
       .flatMap((preset) => preset.schemes)
-      .filter((scheme) => scheme.sig.from !== "body")
-      .flatMap((scheme) => [scheme.sig.name, ...(scheme.sig.extra ?? [])])
+      .flatMap((scheme) => ("sig" in scheme && scheme.sig.from !== "body" ? [scheme.sig] : []))
+      .flatMap((sig) => [sig.name, ...(sig.extra ?? [])])
       .map((name) => name.toLowerCase()),
   ),
 ];
