@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import { createClient, createWorker } from "./app-delivery.ts";
+import { createPublishedKeys } from "./app-published-keys.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { addressRanges, type Config, ConfigError, LIMITS, type Limits, partitionPlan } from "./config.ts";
 import { ApiKeys } from "./core/api-keys.ts";
@@ -37,8 +38,10 @@ import { openStore, type Store } from "./store/store.ts";
 export interface AppSeams {
   readonly clock?: Clock;
   readonly resolver?: Resolver;
-  /** PEM certificates that deliveries trust instead of the system's. */
+  /** PEM certificates that deliveries, and vendors' certificates, are trusted by instead of the system's. */
   readonly certificateAuthorities?: string;
+  /** Where a vendor's key is fetched in place of its own URL. */
+  readonly keyUrl?: (url: string) => string;
   readonly random?: () => number;
   /** Bounds of the port that take the place of those in LIMITS. */
   readonly limits?: Partial<Limits>;
@@ -170,10 +173,12 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     leaseMs: config.deliveryLeaseMs,
     batchRetriesMax: LIMITS.batchRetriesMax,
   });
+  const { keys, close: closeKeys } = createPublishedKeys({ policy, clock, logger, seams });
   const receiver = new Receiver({
     loader,
     recorder,
     handover: worker,
+    keys,
     clock,
     staleRetriesMax: LIMITS.receiveStaleRetriesMax,
     perClientMax: limits.receivesPerClientMax,
@@ -197,8 +202,9 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     events: new Events({ orm, pool, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax, wake }),
     deliveries: new Deliveries({ orm, pool, leaseMs: config.deliveryLeaseMs, wake }),
     apiKeys,
-    signatures: new Signatures({ loader, receiver, clock }),
+    signatures: new Signatures({ loader, receiver, keys, clock, publicUrl: config.publicUrl }),
     receiver,
+    publicUrl: config.publicUrl,
     logger,
     payloadBytesMax: config.maxPayloadBytes,
     bodyChunkBytes: LIMITS.bodyChunkBytes,
@@ -262,7 +268,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
       ["recorder", () => Promise.race([recorder.drain(), sleep(graceMs(), undefined, { ref: false })])],
       ["delivery", () => worker.stop(graceMs())],
       ["maintenance", () => Promise.race([maintenance.stop(), sleep(graceMs(), undefined, { ref: false })])],
-      ["client", () => client.close()],
+      ["client", () => Promise.all([client.close(), closeKeys()])],
       ["store", () => store.close()],
     ];
     for (const [part, stopPart] of steps) {

@@ -66,6 +66,18 @@ export const LIMITS = Object.freeze({
   webhookLookupBatchMax: 500,
   /** Least time from the beginning of one look-up query to that of the next, milliseconds. */
   webhookLookupIntervalMs: 10,
+  /** Keys and certificates of vendors: kept in memory, needed by one request, size of one answer (bytes) and its deadline. */
+  publishedKeysMax: 1_000,
+  publishedKeysPerRequestMax: 8,
+  publishedKeyBytesMax: 128 * 1024,
+  publishedKeyTimeoutMs: 5_000,
+  /** How long one counts, when it is asked for again, and how long an unknown one is not, milliseconds. */
+  publishedKeyTtlMs: 6 * 3_600_000,
+  publishedKeyRefreshMs: 3_600_000,
+  publishedKeyUnknownMs: 300_000,
+  /** Fetches of them: under way at once, and caused by one webhook in a minute. */
+  publishedKeyFetchesMax: 8,
+  publishedKeyFetchesPerMinuteMax: 10,
   /** Completions: rows of one batch. */
   completeBatchRowsMax: 256,
   /** Response bytes and header bytes kept with an attempt. */

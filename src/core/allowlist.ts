@@ -14,16 +14,18 @@ export function normalizeAllowlist(list: readonly string[]): readonly string[] {
 }
 
 /**
- * Whether a normalized allowlist lets the type through. An empty list and `*` let everything through, events
+ * Whether a normalized allowlist lets one of the types through. An empty list and `*` let everything through, events
  * without a type too; `prefix.*` what lies under `prefix`, not `prefix` itself; anything else only itself.
  */
-export function matchesAllowlist(patterns: readonly string[], type: string | null): boolean {
-  return patterns.length === 0 || patterns.some((pattern) => matchesPattern(pattern, type));
+export function matchesAllowlist(patterns: readonly string[], types: readonly string[]): boolean {
+  return patterns.length === 0 || patterns.some((pattern) => pattern === "*" || matchesPattern(pattern, types));
 }
 
-function matchesPattern(pattern: string, type: string | null): boolean {
-  if (pattern === "*") return true;
-  if (type === null) return false;
+function matchesPattern(pattern: string, types: readonly string[]): boolean {
+  return types.some((type) => matchesType(pattern, type));
+}
+
+function matchesType(pattern: string, type: string): boolean {
   if (!pattern.endsWith(".*")) return pattern === type;
   const stem = pattern.slice(0, -1);
   return type.length > stem.length && type.startsWith(stem);

@@ -115,6 +115,8 @@ function eventIdOf(row: ReceiveRow, recorded: Recorded): string | undefined {
 }
 
 /** A key of 128 bits as hex, distinct for each kind. */
-export function dedupeKey(kind: "id" | "body" | "id+body", value: string | Buffer): string {
-  return createHash("sha256").update(`${kind}\0`).update(value).digest("hex").slice(0, 32);
+export function dedupeKey(kind: "id" | "body" | "id+body", ...pieces: readonly (string | Buffer)[]): string {
+  const hash = createHash("sha256").update(`${kind}\0`);
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest("hex").slice(0, 32);
 }

@@ -1,6 +1,8 @@
 /** Recorded events: lists, one event, its bytes, replay. */
 import type { Pool } from "pg";
 import { AppError } from "../errors.ts";
+import { identify } from "../signature/event-identity.ts";
+import { findSource } from "../signature/source.ts";
 import { Delivery } from "../store/entities/delivery.ts";
 import { Event, type HeaderList } from "../store/entities/event.ts";
 import { Webhook } from "../store/entities/webhook.ts";
@@ -92,8 +94,8 @@ export class Events {
 
   /** New deliveries of the event to every destination that it matches now; empty if it matches none. */
   async replay(caller: Caller, id: string): Promise<DeliveryView[]> {
-    const { event, webhook } = await this.#find(caller, id, []);
-    if (!matchesAllowlist(webhook.events, event.type ?? null)) return [];
+    const { event, webhook } = await this.#find(caller, id, ["headers", "body"]);
+    if (!matchesAllowlist(webhook.events, typesOf(event, webhook))) return [];
     const deliveryId = newId();
     const refusal = await replayEvent(this.#pool, caller.organizationId, event, deliveryId);
     if (refusal === "no_url") return [];
@@ -112,6 +114,19 @@ export class Events {
     if (!event || !webhook) throw noSuchEvent();
     return { event, webhook };
   }
+}
+
+/** The types under which an event may match an allowlist: of a batch, those of all its events. */
+function typesOf(event: Event, webhook: Webhook): readonly string[] {
+  const headers = new Map((event.headers as unknown as HeaderList).map(([name, value]) => [name.toLowerCase(), value]));
+  const request = {
+    header: (name: string) => headers.get(name),
+    body: Buffer.from(event.body as unknown as Buffer),
+    method: "POST",
+    url: undefined,
+  };
+  const { types } = identify(findSource(webhook.source), request);
+  return event.type ? [event.type, ...types] : types;
 }
 
 function asText(body: Buffer): string | null {

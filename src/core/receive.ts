@@ -10,14 +10,15 @@ import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { type EventIdentity, identify } from "../signature/event-identity.ts";
 import type { HeaderLookup, InboundRequest } from "../signature/request.ts";
-import { refuseHead, verify } from "../signature/verify.ts";
+import type { SuccessAnswer } from "../signature/success-answer.ts";
+import { refuseHead } from "../signature/verify.ts";
 import type { HeaderList } from "../store/entities/event.ts";
-
 import type { ReceiveRow } from "../store/sql/receive.ts";
 import { matchesAllowlist } from "./allowlist.ts";
 import { dedupeKey, type EventRecorder } from "./event-recorder.ts";
 import type { Handover } from "./handover.ts";
 import { isUuid, newId } from "./ids.ts";
+import type { PublishedKeys } from "./published-keys.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { redactHeaders } from "./redact-headers.ts";
 import { UnderWay } from "./under-way.ts";
@@ -33,19 +34,31 @@ export interface Inbound {
   /** Names and values as they came. */
   readonly headers: HeaderList;
   readonly contentType: string | null;
-  /** Whether we made the request ourselves, for a test. */
-  readonly synthetic: boolean;
+  /** Whether we made the request ourselves, for a test; `unsigned` where only the provider could have signed it. */
+  readonly synthetic: boolean | "unsigned";
 }
 
 export interface Receipt {
   readonly eventId: string;
   readonly duplicate: boolean;
+  /** What the provider wants to hear; undefined: our receipt. */
+  readonly success: SuccessAnswer | undefined;
+}
+
+/** Scheme of our own test events that only the provider could have signed. */
+const SYNTHETIC_SCHEME = "synthetic";
+
+/** A request that is admitted: what verified it, whether anything did, and what the event is called. */
+interface Admitted extends EventIdentity {
+  readonly scheme: string;
+  readonly verified: boolean;
 }
 
 export interface ReceiverOptions {
   readonly loader: WebhookLoader<ReceivingWebhook>;
   readonly recorder: EventRecorder;
   readonly handover: Handover;
+  readonly keys: PublishedKeys;
   readonly clock: Clock;
   /** How often a request whose webhook changed under it is judged anew. */
   readonly staleRetriesMax: number;
@@ -103,7 +116,7 @@ export class Receiver {
     let fresh = false;
     for (let round = 0; round <= staleRetriesMax; round++) {
       if (!webhook) throw noSuchWebhook();
-      const judged = this.#judge(webhook, inbound);
+      const judged = await this.#judge(webhook, inbound);
       if (judged instanceof AppError) {
         if (fresh) throw judged;
       } else {
@@ -118,25 +131,25 @@ export class Receiver {
     throw new AppError("SERVICE_UNAVAILABLE", "the webhook is being changed; try again shortly");
   }
 
-  /** Why the request is refused, or the scheme that verified it and what the event is called. */
-  #judge(webhook: ReceivingWebhook, { request }: Inbound): AppError | (EventIdentity & { scheme: string }) {
+  /** Why the request is refused, or what it is admitted as. */
+  async #judge(webhook: ReceivingWebhook, { request, synthetic }: Inbound): Promise<AppError | Admitted> {
     const disabled = refusalOfStatus(webhook);
     if (disabled) return disabled;
-    const now = this.#options.clock.now();
-    const verdict = verify(webhook.source, webhook.keys(now), request, now);
+    const { source } = webhook;
+    if (synthetic === "unsigned") return { ...identify(source, request), scheme: SYNTHETIC_SCHEME, verified: true };
+    const nowMs = this.#options.clock.now();
+    const judged = { source, secrets: webhook.keys(nowMs), request, nowMs, owner: webhook.record.id };
+    const verdict = await this.#options.keys.judge(judged);
     if (!verdict.valid) return new AppError("UNAUTHORIZED", verdict.reason);
-    return { ...identify(webhook.source, request), scheme: verdict.scheme };
+    return { ...identify(source, request), scheme: verdict.scheme, verified: verdict.verified };
   }
 
   /** Commits the event; undefined if the webhook has changed. */
-  async #record(
-    webhook: ReceivingWebhook,
-    inbound: Inbound,
-    identity: EventIdentity & { scheme: string },
-  ): Promise<Receipt | undefined> {
+  async #record(webhook: ReceivingWebhook, inbound: Inbound, admitted: Admitted): Promise<Receipt | undefined> {
     const { recorder, handover, clock } = this.#options;
-    const { record } = webhook;
-    const wanted = matchesAllowlist(record.events, identity.type);
+    const { record, source } = webhook;
+    const { success } = source;
+    const wanted = matchesAllowlist(record.events, admitted.types);
     const owes = wanted && record.url !== null;
     const leaseToken = owes && webhook.flowing ? handover.reserve(record.id, inbound.request.body.length) : null;
     const row: ReceiveRow = {
@@ -144,17 +157,17 @@ export class Receiver {
       organizationId: record.organizationId,
       webhookId: record.id,
       version: record.version,
-      type: identity.type,
-      sourceEventId: identity.id,
+      type: admitted.type,
+      sourceEventId: admitted.id,
       status: wanted ? "received" : "filtered",
-      verified: true,
-      scheme: identity.scheme,
-      synthetic: inbound.synthetic,
+      verified: admitted.verified,
+      scheme: admitted.scheme,
+      synthetic: inbound.synthetic !== false,
       contentType: inbound.contentType,
-      headers: redactHeaders(inbound.headers),
+      headers: redactHeaders(inbound.headers, source.credentialHeaders),
       body: inbound.request.body,
       receivedAtMs: clock.now(),
-      ...repeatKeys(identity, inbound.request.body),
+      ...repeatKeys(admitted, inbound.request.body),
       reused: false,
       delivery: owes && record.url !== null ? { id: newId(), url: record.url, paused: !webhook.flowing } : null,
       leaseToken,
@@ -163,10 +176,10 @@ export class Receiver {
       const recorded = await recorder.record(row);
       if (recorded.kind === "stored") {
         this.#handOver(row, webhook);
-        return { eventId: row.eventId, duplicate: false };
+        return { eventId: row.eventId, duplicate: false, success };
       }
       if (leaseToken) handover.cancel(leaseToken);
-      return recorded.kind === "repeat" ? { eventId: recorded.eventId, duplicate: true } : undefined;
+      return recorded.kind === "repeat" ? { eventId: recorded.eventId, duplicate: true, success } : undefined;
     } catch (error) {
       if (leaseToken) handover.cancel(leaseToken);
       throw error;
@@ -209,24 +222,24 @@ const refusalOfStatus = ({ record }: ReceivingWebhook): AppError | undefined =>
 
 /** The keys by which repeats of this event are found (DESIGN §5, Duplicates). */
 function repeatKeys(
-  { id, type, repeats }: EventIdentity,
+  { id, type, repeats, content }: EventIdentity,
   body: Buffer,
 ): Pick<ReceiveRow, "repeatKey" | "bodyHash" | "reuseKey"> {
   const none = { repeatKey: null, bodyHash: null, reuseKey: null };
-  const reuseKey = id === null ? null : dedupeKey("id", id);
+  const idKey = id === null ? null : dedupeKey("id", id);
   switch (repeats) {
     case "none":
       return none;
     case "signed-id":
-      return { ...none, repeatKey: reuseKey, bodyHash: reuseKey && hash128(body) };
+      return { ...none, repeatKey: idKey, bodyHash: idKey && hash128(body) };
     case "restamped-id":
-      return { ...none, repeatKey: reuseKey };
+      return { ...none, repeatKey: idKey };
     case "unsigned-id":
-      return { ...none, repeatKey: dedupeKey("body", body), reuseKey };
+      return { ...none, repeatKey: dedupeKey("body", ...content), reuseKey: idKey };
     case "unsigned-id-and-type":
-      return { ...none, repeatKey: dedupeKey("body", `${hash128(body)}:${type}`), reuseKey };
+      return { ...none, repeatKey: dedupeKey("body", `${type}\0`, ...content), reuseKey: idKey };
     case "unsigned-id-and-body":
-      return { ...none, repeatKey: reuseKey && dedupeKey("id+body", `${hash128(body)}:${id}`), reuseKey };
+      return { ...none, repeatKey: idKey && dedupeKey("id+body", `${id}\0`, body), reuseKey: idKey };
   }
 }
 

@@ -18,10 +18,13 @@ const CREDENTIALS = new Set([
 
 export const REDACTED = "[redacted]";
 
-/** The headers with the values of credentials replaced. Text that PostgreSQL cannot hold (NUL) is taken out. */
-export function redactHeaders(headers: HeaderList): HeaderList {
-  return headers.map(([name, value]) => [
-    name,
-    CREDENTIALS.has(name.toLowerCase()) ? REDACTED : value.replaceAll("\0", ""),
-  ]);
+/**
+ * The headers with the values of credentials replaced; `further` names (lower case) those in which the webhook's source
+ * shows its secret. Text that PostgreSQL cannot hold (NUL) is taken out.
+ */
+export function redactHeaders(headers: HeaderList, further: readonly string[] = []): HeaderList {
+  return headers.map(([name, value]) => {
+    const isCredential = CREDENTIALS.has(name.toLowerCase()) || further.includes(name.toLowerCase());
+    return [name, isCredential ? REDACTED : value.replaceAll("\0", "")];
+  });
 }

@@ -1,17 +1,17 @@
 /** Judging captured requests, and sending test events through the real receive path. */
 import type { Clock } from "../clock.ts";
 import { AppError, invalidField } from "../errors.ts";
+import type { CompiledSource } from "../signature/compile.ts";
 import { identify } from "../signature/event-identity.ts";
-import { SigningError, samplePayload, sign } from "../signature/sign.ts";
+import { canSign, type SignedRequest, type SignInput, SigningError, samplePayload, sign } from "../signature/sign.ts";
 import { findSource, type PreparedSecrets, prepareSecrets, secretProblem } from "../signature/source.ts";
-import { verify } from "../signature/verify.ts";
-import type { HeaderList } from "../store/entities/event.ts";
 import type { Caller } from "./caller.ts";
 import { newId } from "./ids.ts";
+import type { PublishedKeys } from "./published-keys.ts";
 import type { Receipt, Receiver } from "./receive.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import type { WebhookLoader } from "./webhook-loader.ts";
-import { noSuchWebhook } from "./webhook-settings.ts";
+import { noSuchWebhook, RECEIVE_PATH } from "./webhook-settings.ts";
 
 /** A captured request, and what to judge it by: a webhook of the caller's, or a source and a secret. */
 export interface CapturedRequest {
@@ -35,32 +35,44 @@ export interface SignatureVerdict {
 export class Signatures {
   readonly #loader: WebhookLoader<ReceivingWebhook>;
   readonly #receiver: Receiver;
+  readonly #keys: PublishedKeys;
   readonly #clock: Clock;
+  readonly #publicUrl: string | undefined;
 
-  constructor(options: { loader: WebhookLoader<ReceivingWebhook>; receiver: Receiver; clock: Clock }) {
+  /** `publicUrl` is the origin at which providers reach us, where it is known. */
+  constructor(options: {
+    loader: WebhookLoader<ReceivingWebhook>;
+    receiver: Receiver;
+    keys: PublishedKeys;
+    clock: Clock;
+    publicUrl: string | undefined;
+  }) {
     this.#loader = options.loader;
     this.#receiver = options.receiver;
+    this.#keys = options.keys;
     this.#clock = options.clock;
+    this.#publicUrl = options.publicUrl;
   }
 
   /** The verdict on a captured request. An invalid signature is an answer, not an error. */
   async verify(caller: Caller, captured: CapturedRequest): Promise<SignatureVerdict> {
     const nowMs = captured.atMs ?? this.#clock.now();
-    const keys = await this.#keys(caller, captured.subject, nowMs);
+    const secrets = await this.#secrets(caller, captured.subject, nowMs);
+    const { source } = secrets;
     const headers = new Map(Object.entries(captured.headers).map(([name, value]) => [name.toLowerCase(), value]));
     const request = {
       header: (name: string) => headers.get(name),
       body: captured.body,
       method: captured.method,
-      url: captured.url,
+      url: captured.url ?? ("webhookId" in captured.subject ? this.#urlOf(captured.subject.webhookId) : undefined),
     };
-    const verdict = verify(keys.source, keys, request, nowMs);
-    const { type, id } = identify(keys.source, request);
+    const verdict = await this.#keys.judge({ source, secrets, request, nowMs, owner: caller.organizationId });
+    const { type, id } = identify(source, request);
     const reason = verdict.valid ? null : verdict.reason;
     return { valid: verdict.valid, scheme: verdict.scheme, reason, eventType: type, eventId: id };
   }
 
-  async #keys(caller: Caller, subject: CapturedRequest["subject"], nowMs: number): Promise<PreparedSecrets> {
+  async #secrets(caller: Caller, subject: CapturedRequest["subject"], nowMs: number): Promise<PreparedSecrets> {
     if ("webhookId" in subject) return (await this.#webhook(caller, subject.webhookId)).keysAt(nowMs);
     const source = findSource(subject.source);
     const problem = secretProblem(source, subject.secret);
@@ -74,29 +86,32 @@ export class Signatures {
     test: { webhookId: string; eventType: string | undefined; payload: unknown },
   ): Promise<Receipt> {
     const webhook = await this.#webhook(caller, test.webhookId);
-    const secret = webhook.currentSecret;
-    if (secret === undefined) throw new AppError("CONFLICT", "the webhook has no usable secret; rotate it");
+    const secret = webhook.currentSecret ?? "";
+    if (secret === "" && canSign(webhook.source)) {
+      throw new AppError("CONFLICT", "the webhook has no usable secret; rotate it");
+    }
     const type = test.eventType ?? webhook.record.events.find((pattern) => !pattern.includes("*")) ?? "test";
     const eventId = `test_${newId().replaceAll("-", "")}`;
-    const nowMs = this.#clock.now();
-    const payload = withSample(test.payload, samplePayload(webhook.source, { type, eventId, nowMs }));
+    const named = { type, eventId, nowMs: this.#clock.now() };
+    const payload = withSample(test.payload, samplePayload(webhook.source, named));
     const body = Buffer.from(JSON.stringify(payload));
-    const headers: HeaderList = [["content-type", "application/json"]];
-    try {
-      for (const { name, value } of sign(webhook.source, secret, { body, type, eventId, nowMs })) {
-        headers.push([name, value]);
-      }
-    } catch (error) {
-      if (error instanceof SigningError) throw new AppError("CONFLICT", `no test event: ${error.message}`);
-      throw error;
-    }
+    const path = RECEIVE_PATH + webhook.record.id;
+    const url = this.#urlOf(webhook.record.id);
+    const signed = signOrExplain(webhook.source, secret, { ...named, body, url, target: path });
+    const request = signed ?? { headers: new Map(), body, url, target: path };
+    const headers = new Map([["content-type", "application/json"], ...request.headers]);
     return await this.#receiver.receive({
       webhookId: webhook.record.id,
-      request: { header: lookupIn(headers), body, method: "POST", url: undefined },
-      headers,
+      request: { ...request, header: (name) => headers.get(name), method: "POST" },
+      headers: [...headers],
       contentType: "application/json",
-      synthetic: true,
+      synthetic: signed ? true : "unsigned",
     });
+  }
+
+  /** The URL that providers know a webhook by, if it is known. */
+  #urlOf(webhookId: string): string | undefined {
+    return this.#publicUrl && this.#publicUrl + RECEIVE_PATH + webhookId.toLowerCase();
   }
 
   async #webhook(caller: Caller, id: string): Promise<ReceivingWebhook> {
@@ -106,14 +121,21 @@ export class Signatures {
   }
 }
 
-/** The payload to send: the sample's type and id stand in an object that has none, any other JSON value goes as it is. */
-function withSample(payload: unknown, sample: unknown): unknown {
-  if (payload === undefined) return { ...(sample as object), test: true, message: "A test event from Alumia Webhooks" };
-  const isObject = typeof payload === "object" && payload !== null && !Array.isArray(payload);
-  return isObject ? { ...(sample as object), ...payload } : payload;
+function signOrExplain(source: CompiledSource, secret: string, input: SignInput): SignedRequest | undefined {
+  try {
+    return sign(source, secret, input);
+  } catch (error) {
+    if (error instanceof SigningError) throw new AppError("CONFLICT", `no test event: ${error.message}`);
+    throw error;
+  }
 }
 
-function lookupIn(headers: HeaderList): (name: string) => string | undefined {
-  const map = new Map(headers);
-  return (name) => map.get(name);
+/** The payload to send: the sample's type and id stand in an object that has none, any other JSON value goes as it is. */
+function withSample(payload: unknown, sample: unknown): unknown {
+  const note = { test: true, message: "A test event from Alumia Webhooks" };
+  if (payload === undefined) return isObject(sample) ? { ...sample, ...note } : sample;
+  return isObject(payload) && isObject(sample) ? { ...sample, ...payload } : payload;
 }
+
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

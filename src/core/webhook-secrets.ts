@@ -3,23 +3,35 @@ import type { EntityManager } from "@mikro-orm/postgresql";
 import { invalidField } from "../errors.ts";
 import type { SecretBox } from "../security/secret-box.ts";
 import { generateSecret } from "../signature/key.ts";
-import { ACTIVE_SECRETS_MAX, findSource, secretProblem } from "../signature/source.ts";
+import { ACTIVE_SECRETS_MAX, findSource, generateSecretFor, secretForm, secretProblem } from "../signature/source.ts";
 import { type Webhook, WebhookSecret } from "../store/entities/webhook.ts";
 import { newId } from "./ids.ts";
 
 export type SecretPurpose = "receive" | "forward";
 
-/** The secret that a caller supplies for a source, checked; a generated one if none is supplied. */
-export function chooseSecret(sourceName: string, supplied: string | undefined): string {
-  if (supplied === undefined) return generateSecret();
-  const problem = secretProblem(findSource(sourceName), supplied);
+/**
+ * The secret that a caller supplies for a source, checked; a generated one if none is supplied. Undefined where only the
+ * provider can make it: it may become known once the webhook's URL is registered there.
+ */
+export function chooseSecret(sourceName: string, supplied: string | undefined): string | undefined {
+  const source = findSource(sourceName);
+  if (supplied === undefined) return generateSecretFor(source);
+  const problem = secretProblem(source, supplied);
   if (problem !== null) throw invalidField("secret", "secret", problem);
   return supplied;
 }
 
+/** A secret that takes the place of another, as `chooseSecret`; where only the provider can make it, it must be supplied. */
+export function chooseNextSecret(sourceName: string, supplied: string | undefined): string {
+  const text = chooseSecret(sourceName, supplied);
+  if (text !== undefined) return text;
+  const form = secretForm(findSource(sourceName));
+  throw invalidField("secret", "required", `only the provider can make it for source "${sourceName}": ${form}`);
+}
+
 /** An outbound secret: always in the form that Standard Webhooks verifiers take. */
 export function chooseForwardSecret(supplied: string | undefined): string {
-  return chooseSecret("standardwebhooks", supplied);
+  return chooseSecret("standardwebhooks", supplied) ?? generateSecret();
 }
 
 /** Adds a secret in force to the webhook, within the caller's transaction. */

@@ -15,6 +15,7 @@ import { newId } from "./ids.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
 import {
   chooseForwardSecret,
+  chooseNextSecret,
   chooseSecret,
   currentSecret,
   issueSecret,
@@ -91,7 +92,10 @@ export class Webhooks {
     return await viewOf(em, webhook);
   }
 
-  /** Creates a webhook with both its secrets, which stand in this answer only. */
+  /**
+   * Creates a webhook with both its secrets, which stand in this answer only. Where only the provider can make the
+   * inbound one and none is supplied, the webhook has none until it is rotated in.
+   */
   async create(caller: Caller, input: NewWebhook): Promise<WebhookView> {
     const { orm, box, clock, checkUrl } = this.#options;
     const em = organizationScope(orm, caller.organizationId);
@@ -117,12 +121,13 @@ export class Webhooks {
     const forwardSecret = chooseForwardSecret(undefined);
     await em.transactional(async (tx) => {
       await tx.persist(webhook).flush();
-      issueSecret(tx, box, webhook, { purpose: "receive", text: secret, now });
+      if (secret !== undefined) issueSecret(tx, box, webhook, { purpose: "receive", text: secret, now });
       issueSecret(tx, box, webhook, { purpose: "forward", text: forwardSecret, now });
       const counters = { webhookId: id, organizationId: caller.organizationId, deliveryCount: 0, lastDeliveryAt: null };
       tx.persist(tx.create(WebhookCounters, counters));
     });
-    return { webhook, deliveryCount: 0, lastDeliveryAt: null, secret, forwardSecret };
+    const view = { webhook, deliveryCount: 0, lastDeliveryAt: null, forwardSecret };
+    return secret === undefined ? view : { ...view, secret };
   }
 
   /** Changes the fields that the patch holds. What is still owed is held, released or canceled as the change asks. */
@@ -156,7 +161,7 @@ export class Webhooks {
     const { purpose, graceSeconds } = rotation;
     return await this.#change(caller, id, async (em, webhook, now) => {
       const receive = purpose === "receive";
-      const text = receive ? chooseSecret(webhook.source, rotation.secret) : chooseForwardSecret(rotation.secret);
+      const text = receive ? chooseNextSecret(webhook.source, rotation.secret) : chooseForwardSecret(rotation.secret);
       await rotateSecret(em, box, webhook, { purpose, text, now, graceSeconds });
       return receive ? { secret: text } : { forwardSecret: text };
     });
@@ -193,7 +198,7 @@ export class Webhooks {
         throw invalidField("secret", "rotate", "is changed by rotating it, not by an update");
       }
       if (supplied !== undefined) {
-        const text = chooseSecret(source, supplied);
+        const text = chooseNextSecret(source, supplied);
         await rotateSecret(em, box, webhook, { purpose: "receive", text, now, graceSeconds: 0 });
       } else if (!fits(webhook.source, source, current)) {
         throw invalidField("secret", "required", `source "${source}" takes another kind of secret; send it along`);

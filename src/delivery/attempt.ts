@@ -1,4 +1,4 @@
-/** One try of a delivery: one POST under one deadline. A remote failure is a result, never an exception. */
+/** One try of a delivery: one request under one deadline. A remote failure is a result, never an exception. */
 import type { Clock } from "../clock.ts";
 import { BLOCKED_RULES, checkDestinationUrl } from "../security/url-policy.ts";
 import {
@@ -19,6 +19,8 @@ export const RESPONSE_HEADER_BYTES_MAX = 8 * 1024;
 const TIMEOUT_MS_MAX = 2_147_483_647;
 
 export interface AttemptInput {
+  /** Default POST; a GET has no body. */
+  readonly method?: "GET" | "POST";
   readonly url: string;
   /** The final list, as made by `buildForwardHeaders`; Host and Content-Length are added here. */
   readonly headers: readonly Header[];
@@ -69,7 +71,7 @@ const NO_EXCHANGE: Exchange = Object.freeze({
 });
 
 /**
- * POSTs the body and reads the answer. At most one request goes onto the wire. Never throws and never rejects.
+ * Sends the request and reads the answer. At most one request goes onto the wire. Never throws and never rejects.
  * - 2xx and complete, or cut at responseBodyBytesMax: success; where cut, the rest is not read and the connection
  *   is closed.
  * - 2xx and then a reset or the deadline: `reset` or `timeout`, with the status; the destination did not finish.
@@ -114,6 +116,7 @@ async function tryOnce(input: AttemptInput, { client }: AttemptContext): Promise
     const response = await exchange(
       connection,
       {
+        method: input.method ?? "POST",
         path: check.url.pathname + check.url.search,
         headers: input.headers,
         body: input.body,

@@ -9,6 +9,8 @@ export const INFORMATIONAL_RESPONSES_MAX = 16;
 export type Header = readonly [name: string, value: string];
 
 export interface ExchangeRequest {
+  /** Default POST; a GET has no body. */
+  readonly method?: "GET" | "POST";
   readonly path: string;
   readonly headers: readonly Header[];
   readonly body: Buffer;
@@ -40,7 +42,7 @@ export class ProtocolError extends Error {
 }
 
 /**
- * POSTs `request` over the connection. Never rejects. As soon as the bound of the body, an error or the signal
+ * Sends `request` over the connection. Never rejects. As soon as the bound of the body, an error or the signal
  * ends the exchange it resolves, and the connection must be released as not reusable, which closes it.
  */
 export function exchange(connection: Connection, request: ExchangeRequest, signal: AbortSignal): Promise<Exchange> {
@@ -75,10 +77,9 @@ export function exchange(connection: Connection, request: ExchangeRequest, signa
       onResponseEnd: () => finish({ truncated: false, reusable: true, error: null }),
       onResponseError: (_controller, error) => fail(error),
     };
-    connection.client.dispatch(
-      { method: "POST", path: request.path, headers: request.headers.flat(), body: request.body },
-      handler,
-    );
+    const { method = "POST", path, headers } = request;
+    const body = method === "GET" ? null : request.body;
+    connection.client.dispatch({ method, path, headers: headers.flat(), body }, handler);
   });
 }
 

@@ -43,6 +43,7 @@ export async function forward(
       timestampSeconds,
       signature: event.verified ? signPrepared(keys, event.id, timestampSeconds, event.body) : null,
       version: settings.version,
+      credentialHeaders: target.webhook.source.credentialHeaders,
     },
   );
   const result = await performAttempt(

@@ -4,11 +4,13 @@
  */
 
 import { isUuid } from "../core/ids.ts";
-import type { HeaderList, Receiver } from "../core/receive.ts";
+import type { HeaderList, Receipt, Receiver } from "../core/receive.ts";
 import { noSuchWebhook, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
+import { sendAnswer } from "../transcode/answer.ts";
 import { type BodyMeter, readRawBody, tooLarge } from "../transcode/body-reader.ts";
+import { targetOf } from "../transcode/http-exchange.ts";
 import type { BodyHold } from "./body-budget.ts";
 import {
   declaredBodyBytes,
@@ -27,6 +29,8 @@ const SMALL_BYTES_MAX = 65_536;
 export interface ReceiveHandlerOptions {
   readonly receiver: Receiver;
   readonly logger: Logger;
+  /** The origin at which providers reach us; schemes that sign the URL need it. */
+  readonly publicUrl: string | undefined;
   /** Cap of one body, bytes. */
   readonly bodyBytesMax: number;
   /** The client as the caps count it. */
@@ -36,7 +40,7 @@ export interface ReceiveHandlerOptions {
 }
 
 export function createReceiveHandler(options: ReceiveHandlerOptions) {
-  const { receiver, logger, bodyBytesMax, clientOf, meterBody } = options;
+  const { receiver, logger, publicUrl, bodyBytesMax, clientOf, meterBody } = options;
 
   async function receive(exchange: Exchange, webhookId: string): Promise<void> {
     const { request } = exchange;
@@ -49,14 +53,15 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
       leave = receiver.enter(client);
       const header = headerLookup(request);
       const body = await readAdmitted(exchange, receiver.admit(webhookId, header), meter);
+      const target = targetOf(request);
       const receipt = await receiver.receive({
         webhookId,
-        request: { header, body, method: "POST", url: undefined },
+        request: { header, body, method: "POST", url: publicUrl && publicUrl + target, target },
         headers: headerList(request.rawHeaders),
         contentType: request.headers["content-type"] ?? null,
         synthetic: false,
       });
-      sendJson(exchange, 200, { received: true, eventId: receipt.eventId, duplicate: receipt.duplicate });
+      sendReceipt(exchange, receipt);
     } catch (error) {
       answerError(exchange, error);
     } finally {
@@ -98,6 +103,13 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
     if (exchange.request.method !== "POST") sendMethodNotAllowed(exchange, "POST");
     else void receive(exchange, path.slice(RECEIVE_PATH.length));
   };
+}
+
+/** What the provider wants to hear, or our receipt. */
+function sendReceipt(exchange: Exchange, { eventId, duplicate, success }: Receipt): void {
+  const { status = 200, body, contentType } = success ?? {};
+  if (body === undefined && status !== 204) sendJson(exchange, status, { received: true, eventId, duplicate });
+  else sendAnswer(exchange, { status, headers: contentType ? { "content-type": contentType } : {}, body: body ?? "" });
 }
 
 function isSmallAndComing(request: HttpRequest): boolean {

@@ -83,6 +83,7 @@ export function createRouter(options: RouterOptions): Router {
   const receive = createReceiveHandler({
     receiver: options.receiver,
     logger,
+    publicUrl: options.publicUrl,
     bodyBytesMax: options.payloadBytesMax,
     clientOf,
     meterBody,

@@ -46,6 +46,8 @@ export interface RpcOptions extends IntrospectionOptions {
   readonly signatures: Signatures;
   readonly receiver: Receiver;
   readonly logger: Logger;
+  /** The origin at which providers reach us, where it is known. */
+  readonly publicUrl: string | undefined;
   readonly payloadBytesMax: number;
   readonly bodyChunkBytes: number;
   readonly limits: RpcLimits;
@@ -76,7 +78,7 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     createServiceImplSpec<typeof EventService>(EventService, eventService(events, signatures, options.bodyChunkBytes)),
     createServiceImplSpec<typeof DeliveryService>(DeliveryService, deliveryService(deliveries)),
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
-    createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(receiver, options.payloadBytesMax)),
+    createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(receiver, options)),
   ];
   const introspection = introspectionServices(
     implementations.map(({ service }) => service),

@@ -1,129 +1,88 @@
 /** Presets → what the engine runs: templates parsed, names lowered, defaults filled in, mistakes refused. */
+import type { Handshake } from "./handshake.ts";
+import { hmacMethod } from "./hmac.ts";
+import { type CompiledLookup, compileLookup } from "./lookup.ts";
+import { type BoundMethod, bindMethod } from "./method.ts";
+import { noMethod } from "./none.ts";
 import type { Preset } from "./preset.ts";
-import type { HmacAlgorithm, HmacScheme, KeyRule, Lookups, RepeatPolicy, Scheme, SignatureEncoding } from "./scheme.ts";
-import { type Chunk, parseTemplate } from "./template.ts";
-
-/** A header's value or a field of the JSON body. */
-export type CompiledPlace =
-  | { readonly from: "header"; readonly name: string }
-  | { readonly from: "body"; readonly name: string; readonly path: readonly string[] };
-
-export interface CompiledSignature {
-  /** Where signatures are looked for; all that are there count. */
-  readonly places: readonly [CompiledPlace, ...CompiledPlace[]];
-  readonly item: string | undefined;
-  readonly kv: "=" | "," | undefined;
-  readonly key: string;
-  readonly prefix: string;
-  /** Splits a value into items. */
-  readonly separator: RegExp;
-}
-
-export interface CompiledTimestamp {
-  readonly place: CompiledPlace | { readonly from: "sig"; readonly name: string };
-  readonly unit: "s" | "ms" | "iso";
-  readonly pastSecondsMax: number | null;
-  readonly futureSecondsMax: number | null;
-}
-
-/** The parts of one lookup: the first is required, the rest are appended where they are there. */
-export type CompiledLookup = readonly [CompiledPlace, ...CompiledPlace[]];
+import { publicKeyMethod } from "./public-key.ts";
+import type { RepeatPolicy, Scheme } from "./scheme.ts";
+import type { SuccessAnswer } from "./success-answer.ts";
+import { basicMethod, tokenMethod } from "./token.ts";
+import { VENDORS } from "./vendors.ts";
 
 export interface CompiledScheme {
   readonly name: string;
   readonly kind: Scheme["kind"];
-  readonly signature: CompiledSignature;
-  readonly algorithm: HmacAlgorithm;
-  readonly encoding: SignatureEncoding;
-  readonly hexCase: "lower" | "any";
-  readonly content: readonly Chunk[];
-  readonly timestamp: CompiledTimestamp | undefined;
-  readonly key: KeyRule;
+  readonly method: BoundMethod;
+  readonly body: Scheme["body"];
   readonly type: readonly CompiledLookup[];
   readonly id: readonly CompiledLookup[];
   readonly repeats: RepeatPolicy;
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
-/** A source ready to verify with. `pinnedTo` is the scheme's name where only one of several forms is accepted. */
+/** A source ready to verify with. */
 export interface CompiledSource {
   readonly name: string;
   readonly schemes: readonly [CompiledScheme, ...CompiledScheme[]];
+  /** Whether a request that bears two of the forms is refused. */
+  readonly exclusive: boolean;
+  /** The scheme's name where only one of several forms is accepted. */
   readonly pinnedTo: string | undefined;
+  readonly handshakes: readonly Handshake[];
+  readonly success: SuccessAnswer | undefined;
+  /** Headers (lower case) that show the secret itself: neither kept nor forwarded. */
+  readonly credentialHeaders: readonly string[];
 }
 
 /** Compiles a preset, all its forms or only `form`. Throws TypeError on a preset that makes no sense. */
-export function compileSource(name: string, preset: Pick<Preset, "schemes">, form?: string): CompiledSource {
-  const [first, ...rest] = preset.schemes.filter((scheme) => form === undefined || scheme.name === form);
+export function compileSource(
+  name: string,
+  preset: Pick<Preset, "schemes" | "forms" | "handshakes" | "success">,
+  form?: string,
+): CompiledSource {
+  const wanted = preset.schemes.filter((scheme) => form === undefined || scheme.name === form);
+  const [first, ...rest] = wanted.map(compileScheme);
   if (first === undefined) throw new TypeError(`source ${name} has no form ${form}`);
-  return { name, schemes: [compileScheme(first), ...rest.map(compileScheme)], pinnedTo: form };
+  const schemes = [first, ...rest] as const;
+  return {
+    name,
+    schemes,
+    exclusive: preset.forms !== "preferred",
+    pinnedTo: form,
+    handshakes: preset.handshakes ?? [],
+    success: preset.success,
+    credentialHeaders: schemes.flatMap(({ method }) => method.credentialHeaders ?? []),
+  };
 }
 
 function compileScheme(scheme: Scheme): CompiledScheme {
-  if (scheme.kind !== "hmac") throw new TypeError(`scheme ${scheme.name}: the engine runs no ${scheme.kind}`);
-  const content = parseTemplate(scheme.content ?? "{body}");
-  if (content.some((chunk) => chunk.from === "ts") && scheme.ts === undefined) {
-    throw new TypeError(`scheme ${scheme.name}: {ts} needs a timestamp`);
-  }
   return {
     name: scheme.name,
     kind: scheme.kind,
-    signature: compileSignature(scheme),
-    algorithm: scheme.alg ?? "sha256",
-    encoding: scheme.enc ?? "hex",
-    hexCase: scheme.hexCase ?? "lower",
-    content,
-    timestamp: compileTimestamp(scheme),
-    key: scheme.key ?? { decode: "utf8" },
-    type: compileLookups(scheme.type),
-    id: compileLookups(scheme.id),
+    method: compileMethod(scheme),
+    body: scheme.body,
+    type: scheme.type.map(compileLookup),
+    id: scheme.id.map(compileLookup),
     repeats: scheme.repeats,
     headers: Object.entries(scheme.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
   };
 }
 
-function compileSignature({ name, sig }: HmacScheme): CompiledSignature {
-  if ((sig.kv === undefined) !== (sig.key === undefined)) {
-    throw new TypeError(`scheme ${name}: sig.kv and sig.key go together`);
+function compileMethod(scheme: Scheme): BoundMethod {
+  switch (scheme.kind) {
+    case "hmac":
+      return bindMethod(hmacMethod(scheme));
+    case "public-key":
+      return bindMethod(publicKeyMethod(scheme));
+    case "token":
+      return bindMethod(tokenMethod(scheme));
+    case "basic":
+      return bindMethod(basicMethod(scheme));
+    case "code":
+      return VENDORS[scheme.code];
+    case "none":
+      return noMethod;
   }
-  const from = sig.from ?? "header";
-  // Where the comma separates key and value it cannot separate items as well.
-  const separators = `${sig.item ?? ""}${sig.kv === "," ? "" : ","}`;
-  return {
-    places: [compilePlace(from, sig.name), ...(sig.extra ?? []).map((extra) => compilePlace(from, extra))],
-    item: sig.item,
-    kv: sig.kv,
-    key: sig.key ?? "",
-    prefix: sig.prefix ?? "",
-    separator: new RegExp(`[${separators}]`),
-  };
-}
-
-function compileTimestamp({ name, sig, ts }: HmacScheme): CompiledTimestamp | undefined {
-  if (ts === undefined) return undefined;
-  if (ts.from === "sig" && sig.kv === undefined) throw new TypeError(`scheme ${name}: ts.from sig needs sig.kv`);
-  return {
-    place: ts.from === "sig" ? { from: "sig", name: ts.name } : compilePlace(ts.from, ts.name),
-    unit: ts.unit,
-    pastSecondsMax: ts.tol,
-    futureSecondsMax: ts.future,
-  };
-}
-
-function compilePlace(from: "header" | "body", name: string): CompiledPlace {
-  return from === "header" ? { from, name: name.toLowerCase() } : { from, name, path: name.split(".") };
-}
-
-function compileLookups(lookups: Lookups): readonly CompiledLookup[] {
-  return lookups.map((lookup) => {
-    const [first, ...rest] = lookup.split("+").map(lookupPart);
-    if (first === undefined) throw new TypeError(`lookup ${lookup} is empty`);
-    return [first, ...rest];
-  });
-}
-
-function lookupPart(text: string): CompiledPlace {
-  if (text.startsWith("h:")) return compilePlace("header", text.slice(2));
-  if (text.startsWith("j:")) return compilePlace("body", text.slice(2));
-  throw new TypeError(`lookup ${text} must begin with h: or j:`);
 }

@@ -1,6 +1,7 @@
 /** What an event is called by its sender: type and id, and what they are worth for finding repeats. */
-import type { CompiledLookup, CompiledPlace, CompiledSource } from "./compile.ts";
-import { bodyField, type InboundRequest } from "./request.ts";
+import type { CompiledScheme, CompiledSource } from "./compile.ts";
+import { type CompiledLookup, lookUp } from "./lookup.ts";
+import type { InboundRequest } from "./request.ts";
 import type { RepeatPolicy } from "./scheme.ts";
 import { isRefusal } from "./verdict.ts";
 import { chooseScheme } from "./verify.ts";
@@ -14,50 +15,52 @@ const WITHOUT_ID: ReadonlySet<RepeatPolicy> = new Set(["unsigned-id", "unsigned-
 
 export interface EventIdentity {
   readonly type: string | null;
+  /** The types of all events in the request, `type` the first of them: an allowlist lets it through for any of them. */
+  readonly types: readonly string[];
   readonly id: string | null;
   /** What makes a repeat of this event. `none` where the policy needs an id and there is none. */
   readonly repeats: RepeatPolicy;
+  /** What is signed, as pieces, by which repeats are known where the id is not signed. */
+  readonly content: readonly (string | Buffer)[];
 }
 
 /**
- * Reads type and id as the source's preset says; for `custom`, as the form that the request uses. Text that is
- * empty, too long, not well-formed Unicode or contains control characters is null; numbers are written out in
+ * Reads type and id as the source's preset says; for a source of several forms, as the form that the request uses. Text
+ * that is empty, too long, not well-formed Unicode or contains control characters is null; numbers are written out in
  * decimal. Does not verify: only after a valid verdict do they come from the sender.
  */
 export function identify(source: CompiledSource, request: InboundRequest): EventIdentity {
   const scheme = chooseScheme(source, request);
   if (isRefusal(scheme)) {
-    return { type: firstOf(source.schemes[0].type, request, TYPE_CHARS_MAX), id: null, repeats: "none" };
+    const types = typesOf(source.schemes[0].type, request);
+    return { type: types[0] ?? null, types, id: null, repeats: "none", content: [request.body] };
   }
-  const id = firstOf(scheme.id, request, EVENT_ID_CHARS_MAX);
-  return {
-    type: firstOf(scheme.type, request, TYPE_CHARS_MAX),
-    id,
-    repeats: id === null && !WITHOUT_ID.has(scheme.repeats) ? "none" : scheme.repeats,
-  };
+  const types = typesOf(scheme.type, request);
+  const id = idOf(scheme.id, request);
+  const repeats = id === null && !WITHOUT_ID.has(scheme.repeats) ? "none" : scheme.repeats;
+  return { type: types[0] ?? null, types, id, repeats, content: contentOf(scheme, repeats, request) };
 }
 
-function firstOf(lookups: readonly CompiledLookup[], request: InboundRequest, charsMax: number): string | null {
+/** The distinct types by the first lookup that finds any. */
+function typesOf(lookups: readonly CompiledLookup[], request: InboundRequest): readonly string[] {
   for (const lookup of lookups) {
-    const text = joined(lookup, request);
-    if (text !== null && text.length <= charsMax) return text;
+    const found = lookUp(lookup, request).flatMap((text) =>
+      text !== null && text.length <= TYPE_CHARS_MAX ? text : [],
+    );
+    if (found.length > 0) return [...new Set(found)];
+  }
+  return [];
+}
+
+/** A batch has no id: an id is that of the only event in the request. */
+function idOf(lookups: readonly CompiledLookup[], request: InboundRequest): string | null {
+  for (const lookup of lookups) {
+    const [id, second] = lookUp(lookup, request);
+    if (typeof id === "string" && second === undefined && id.length <= EVENT_ID_CHARS_MAX) return id;
   }
   return null;
 }
 
-function joined([first, ...rest]: CompiledLookup, request: InboundRequest): string | null {
-  let text = cleanText(first, request);
-  if (text === null) return null;
-  for (const place of rest) {
-    const more = cleanText(place, request);
-    if (more !== null) text += `.${more}`;
-  }
-  return text;
-}
-
-function cleanText(place: CompiledPlace, request: InboundRequest): string | null {
-  const value = place.from === "header" ? request.header(place.name) : bodyField(request, place.path);
-  const text = typeof value === "number" ? String(value) : value;
-  if (typeof text !== "string" || text === "") return null;
-  return text.isWellFormed() && !/\p{Cc}/u.test(text) ? text : null;
+function contentOf({ method }: CompiledScheme, repeats: RepeatPolicy, request: InboundRequest) {
+  return (repeats.startsWith("unsigned-id") && method.signedContent?.(request)) || [request.body];
 }

@@ -1,23 +1,20 @@
 /** Sentences for refusals that need to look around. */
 import type { CompiledScheme, CompiledSource } from "./compile.ts";
-import { keyForm } from "./key.ts";
-import { PRESETS } from "./presets.ts";
 import type { InboundRequest } from "./request.ts";
+import { SOURCES } from "./source.ts";
 
-/** Every header in which some preset expects a signature. */
+/** Every header in which some source expects a signature, but those that anybody sends. */
 const SIGNATURE_HEADERS: readonly string[] = [
   ...new Set(
-    Object.values(PRESETS)
-      .flatMap((preset) => preset.schemes)
-      .flatMap((scheme) => ("sig" in scheme && scheme.sig.from !== "body" ? [scheme.sig] : []))
-      .flatMap((sig) => [sig.name, ...(sig.extra ?? [])])
-      .map((name) => name.toLowerCase()),
+    SOURCES.flatMap((source) => source.schemes)
+      .flatMap(({ method }) => method.places)
+      .flatMap((place) => (place.from === "header" && place.name !== "authorization" ? [place.name] : [])),
   ),
 ];
 
 /** Which signature is missing, and whether another provider's is there instead. */
 export function describeMissing(source: CompiledSource, request: InboundRequest): string {
-  const expected = source.schemes.flatMap((scheme) => scheme.signature.places.map((place) => place.name));
+  const expected = [...new Set(source.schemes.flatMap(({ method }) => method.places.map((place) => place.name)))];
   const missing = `${expected.join(" or ")} is missing`;
   const other = SIGNATURE_HEADERS.find((name) => !expected.includes(name) && request.header(name));
   if (other === undefined) return missing;
@@ -28,6 +25,6 @@ export function describeMissing(source: CompiledSource, request: InboundRequest)
 /** Why no active secret can key the scheme that the request uses. */
 export function describeUnusableSecrets(source: CompiledSource, scheme: CompiledScheme, secretCount: number): string {
   if (secretCount === 0) return "the webhook has no active secret";
-  const header = scheme.signature.places[0].name;
-  return `${header} needs a secret that is ${keyForm(scheme.key)}; this webhook (source ${source.name}) has none`;
+  const what = scheme.method.places[0]?.name ?? scheme.name;
+  return `${what} needs a secret that is ${scheme.method.secretForm}; this webhook (source ${source.name}) has none`;
 }

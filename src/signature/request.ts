@@ -1,5 +1,6 @@
 /** A request as the engine sees it, and its JSON body, parsed when first asked for. */
 import { isUtf8 } from "node:buffer";
+import { isForm, payloadField } from "./form.ts";
 
 /** A header's value by its lower-case name; repeated headers joined by ", " as node:http does. */
 export type HeaderLookup = (lowerCaseName: string) => string | undefined;
@@ -9,8 +10,10 @@ export interface InboundRequest {
   /** The exact bytes received. */
   readonly body: Buffer;
   readonly method: string;
-  /** The URL as the sender knows it; undefined where that is not known. */
+  /** The URL as the sender knows it, with its query; undefined where that is not known. */
   readonly url: string | undefined;
+  /** The path and query as received; undefined where that is not known. */
+  readonly target?: string | undefined;
 }
 
 /** Parsed bodies by request object, so that verifying and identifying share one parse. */
@@ -18,7 +21,31 @@ const parsedBodies = new WeakMap<InboundRequest, { readonly value: unknown }>();
 
 /** The value at `path` of the JSON body (or of the JSON in a form's `payload`); undefined where there is none, or no JSON. Array members go by index. */
 export function bodyField(request: InboundRequest, path: readonly string[]): unknown {
-  let value = bodyJson(request);
+  return valueAt(bodyJson(request), path);
+}
+
+/** The values at a path in which a step `*` takes every member of a list; undefined stands for one that is not there. */
+export function bodyFields(request: InboundRequest, path: readonly string[]): readonly unknown[] {
+  return valuesAt(bodyJson(request), path);
+}
+
+/** The request with one member of a list in its body in place of the whole. */
+export function memberRequest(request: InboundRequest, member: unknown): InboundRequest {
+  const { header, body, method, url, target } = request;
+  const scoped = { header, body, method, url, target };
+  parsedBodies.set(scoped, { value: member });
+  return scoped;
+}
+
+function valuesAt(value: unknown, path: readonly string[]): readonly unknown[] {
+  const star = path.indexOf("*");
+  if (star < 0) return [valueAt(value, path)];
+  const list = valueAt(value, path.slice(0, star));
+  return Array.isArray(list) ? list.flatMap((member) => valuesAt(member, path.slice(star + 1))) : [undefined];
+}
+
+function valueAt(root: unknown, path: readonly string[]): unknown {
+  let value = root;
   for (const step of path) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
     value = (value as Readonly<Record<string, unknown>>)[step];
@@ -44,31 +71,9 @@ function parseBody(request: InboundRequest): unknown {
   if (!isUtf8(request.body)) return undefined;
   const text = request.body.toString("utf8");
   const value = parseJson(text);
-  if (value !== undefined || !isForm(request)) return value;
-  const payload = formPayload(text);
+  if (value !== undefined || !isForm(request.header)) return value;
+  const payload = payloadField(text);
   return payload === undefined ? undefined : parseJson(payload);
-}
-
-function isForm(request: InboundRequest): boolean {
-  return /^\s*application\/x-www-form-urlencoded\s*(?:;|$)/i.test(request.header("content-type") ?? "");
-}
-
-/** A field named `payload`, any letter of the name escaped or not; the value, if any, is group 1. */
-const PAYLOAD_FIELD =
-  /(?<![^&])(?:p|%70)(?:a|%61)(?:y|%79)(?:l|%6[Cc])(?:o|%6[Ff])(?:a|%61)(?:d|%64)(?:=([^&]*))?(?![^&])/g;
-
-/**
- * The form's only `payload`, decoded strictly: undefined if an escape is broken or no UTF-8. Not URLSearchParams, which
- * is lenient and takes minutes over a body of millions of fields.
- */
-function formPayload(form: string): string | undefined {
-  const [field, second] = form.matchAll(PAYLOAD_FIELD);
-  if (field === undefined || second !== undefined) return undefined;
-  try {
-    return decodeURIComponent((field[1] ?? "").replaceAll("+", " "));
-  } catch {
-    return undefined;
-  }
 }
 
 function parseJson(text: string): unknown {

@@ -3,7 +3,6 @@
  * what the event is called. `compile.ts` turns it into what the engine runs. What data cannot express has `code`: a
  * file of its own under `vendors/`.
  */
-import type { VendorCode } from "./vendor.ts";
 
 export type HmacAlgorithm = "sha1" | "sha256" | "sha512";
 export type PublicKeyAlgorithm = "ed25519" | "ecdsa-sha256" | "rsa-sha1" | "rsa-sha256";
@@ -122,8 +121,9 @@ interface SignedScheme extends SchemeBase {
   /** Default hex. */
   readonly enc?: SignatureEncoding;
   /**
-   * What is signed: literals and {body} {ts} {url} {path} {method} {header:x} {json:a.b} {sortedForm}. Default `{body}`.
-   * `{url}` is the URL as registered at the provider, with its query; `{path}` its path and query.
+   * What is signed: literals and {body} {ts} {url} {path} {method} {header:x} {json:a.b} {text:a.b} {sortedForm}.
+   * Default `{body}`. `{url}` is the URL as registered at the provider, with its query; `{path}` its path and query.
+   * `{json:…}` is a field that must not contain the literal that follows, `{text:…}` the one field that may.
    */
   readonly content?: string;
   /**
@@ -170,7 +170,18 @@ export interface BasicScheme extends SchemeBase {
   readonly kind: "basic";
 }
 
-/** A scheme that data cannot express. */
+/** The schemes that data cannot express: a file each under `vendors/`. */
+export type VendorCode =
+  | "aws-sns"
+  | "contentful"
+  | "hubspot-v1-v2"
+  | "livekit"
+  | "microsoft-graph"
+  | "paypal"
+  | "plaid"
+  | "twilio-json";
+
+/** A scheme that has code of its own. */
 export interface CodeScheme extends SchemeBase {
   readonly kind: "code";
   readonly code: VendorCode;

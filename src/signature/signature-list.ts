@@ -1,7 +1,9 @@
 /** The value (or values) of a signature header → decoded signatures and the timestamp that stands among them. */
-import type { CompiledPlace, CompiledScheme, CompiledSignature } from "./compile.ts";
-import { bodyField, type InboundRequest } from "./request.ts";
+import { type CompiledPlace, compilePlace, placeText } from "./place.ts";
+import type { InboundRequest } from "./request.ts";
+import type { HmacScheme, PublicKeyScheme, SignatureEncoding } from "./scheme.ts";
 import { splitOnce } from "./template.ts";
+import type { CompiledTimestamp } from "./timestamp.ts";
 import { type Refusal, refusal } from "./verdict.ts";
 
 /** Most signatures that are tried in one request. */
@@ -10,26 +12,63 @@ export const SIGNATURES_MAX = 16;
 export const SIGNATURE_CHARS_MAX = 8_192;
 export const SIGNATURE_ITEMS_MAX = 64;
 
-export const DIGEST_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
+/** How one signature is written. */
+export interface SignatureFormat {
+  readonly encoding: SignatureEncoding;
+  readonly bytesMin: number;
+  readonly bytesMax: number;
+  readonly hexCase: "lower" | "any";
+}
+
+export interface CompiledSignature {
+  /** Where signatures are looked for; all that are there count. */
+  readonly places: readonly [CompiledPlace, ...CompiledPlace[]];
+  readonly item: string | undefined;
+  readonly kv: "=" | "," | undefined;
+  readonly key: string;
+  readonly prefix: string;
+  /** Splits a value into items. */
+  readonly separator: RegExp;
+  readonly format: SignatureFormat;
+}
 
 export interface SignatureList {
-  /** Digests of exactly the algorithm's length; at least one. */
-  readonly digests: readonly Buffer[];
+  /** Of a length that the format allows; at least one. */
+  readonly signatures: readonly Buffer[];
   /** The timestamp's text, where it stands in the list. */
   readonly timestamp: string | undefined;
 }
 
-/** Whether the request has a value where the scheme's signatures stand. */
-export function hasSignature(scheme: CompiledScheme, request: InboundRequest): boolean {
-  return scheme.signature.places.some((place) => placeText(place, request) !== undefined);
+/** Throws TypeError on a place that makes no sense. */
+export function compileSignature(
+  { name, sig }: HmacScheme | PublicKeyScheme,
+  format: SignatureFormat,
+): CompiledSignature {
+  if ((sig.kv === undefined) !== (sig.key === undefined)) {
+    throw new TypeError(`scheme ${name}: sig.kv and sig.key go together`);
+  }
+  // Where the comma separates key and value it cannot separate items as well.
+  const separators = `${sig.item ?? ""}${sig.kv === "," ? "" : ","}`;
+  return {
+    places: [compilePlace(sig), ...(sig.extra ?? []).map((extra) => compilePlace({ ...sig, name: extra }))],
+    item: sig.item,
+    kv: sig.kv,
+    key: sig.key ?? "",
+    prefix: sig.prefix ?? "",
+    separator: new RegExp(`[${separators}]`),
+    format,
+  };
 }
 
 /** Reads every signature of the request. Refuses what is missing, malformed or beyond the bounds. */
-export function readSignatures(scheme: CompiledScheme, request: InboundRequest): SignatureList | Refusal {
-  const { signature, timestamp } = scheme;
+export function readSignatures(
+  signature: CompiledSignature,
+  request: InboundRequest,
+  timestamp: CompiledTimestamp | undefined,
+): SignatureList | Refusal {
   const timestampKey = timestamp?.place.from === "sig" ? timestamp.place.name : undefined;
-  const digests: Buffer[] = [];
-  const timestamps = new Set<string>();
+  const signatures: Buffer[] = [];
+  let stamp: string | undefined;
   let found = 0;
   for (const place of signature.places) {
     const value = placeText(place, request);
@@ -37,30 +76,29 @@ export function readSignatures(scheme: CompiledScheme, request: InboundRequest):
     const pairs = readPairs(signature, value);
     if (pairs === undefined) return refusal("malformed_signature", `${place.name} is too long`);
     for (const [key, text] of pairs) {
-      if (key === timestampKey) timestamps.add(text);
+      if (key === timestampKey) {
+        if (stamp !== undefined && stamp !== text) {
+          return refusal("timestamp", `${namesOf(signature)} holds different timestamps`);
+        }
+        stamp = text;
+      }
       if (key !== signature.key) continue;
       found += 1;
-      const digest = decodeSignature(scheme, text);
-      if (digest !== undefined) digests.push(digest);
+      const bytes = decodeSignature(signature.format, text);
+      if (bytes !== undefined) signatures.push(bytes);
     }
   }
-  const names = signature.places.map((place) => place.name).join(", ");
   if (found > SIGNATURES_MAX) {
-    return refusal("malformed_signature", `${names} holds more than ${SIGNATURES_MAX} signatures`);
+    return refusal("malformed_signature", `${namesOf(signature)} holds more than ${SIGNATURES_MAX} signatures`);
   }
-  if (digests.length === 0) {
-    return refusal("malformed_signature", `${names} holds no signature of the form ${signatureForm(scheme)}`);
+  if (signatures.length === 0) {
+    const form = signatureForm(signature);
+    return refusal("malformed_signature", `${namesOf(signature)} holds no signature of the form ${form}`);
   }
-  if (timestamps.size > 1) return refusal("timestamp", `${names} holds different timestamps`);
-  const [stamp] = timestamps;
-  return { digests, timestamp: stamp };
+  return { signatures, timestamp: stamp };
 }
 
-/** The text at a place; undefined where there is none or it is empty. */
-export function placeText(place: CompiledPlace, request: InboundRequest): string | undefined {
-  const value = place.from === "header" ? request.header(place.name) : bodyField(request, place.path);
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
+const namesOf = ({ places }: CompiledSignature): string => places.map((place) => place.name).join(", ");
 
 type Pair = readonly [key: string, text: string];
 
@@ -93,19 +131,24 @@ function unprefixed(text: string, prefix: string): string {
   return text.startsWith(prefix) ? text.slice(prefix.length) : "";
 }
 
-/** Exactly one text stands for each digest (in lower case, unless the scheme says otherwise). */
-function decodeSignature({ algorithm, encoding, hexCase }: CompiledScheme, text: string): Buffer | undefined {
-  // No encoding of these digests is longer; Buffer.from would decode any length.
-  if (text.length > 2 * DIGEST_BYTES[algorithm]) return undefined;
-  const digest = Buffer.from(text, encoding);
-  if (digest.length !== DIGEST_BYTES[algorithm]) return undefined;
+/** Exactly one text stands for each signature (in lower case, unless the scheme says otherwise). */
+export function decodeSignature(
+  { encoding, bytesMin, bytesMax, hexCase }: SignatureFormat,
+  text: string,
+): Buffer | undefined {
+  // No encoding of that many bytes is longer; Buffer.from would decode any length.
+  if (text.length > 2 * bytesMax) return undefined;
+  const bytes = Buffer.from(text, encoding);
+  if (bytes.length < bytesMin || bytes.length > bytesMax) return undefined;
   const written = encoding === "hex" && hexCase === "any" ? text.toLowerCase() : text;
-  return digest.toString(encoding) === written ? digest : undefined;
+  return bytes.toString(encoding) === written ? bytes : undefined;
 }
 
-function signatureForm({ signature, algorithm, encoding, hexCase }: CompiledScheme): string {
-  const bytes = DIGEST_BYTES[algorithm];
+function signatureForm({ kv, key, prefix, format }: CompiledSignature): string {
+  const { encoding, bytesMin, bytesMax, hexCase } = format;
   const digits = hexCase === "lower" ? "lower-case hexadecimal digits" : "hexadecimal digits";
-  const text = encoding === "hex" ? `${2 * bytes} ${digits}` : `${encoding} of ${bytes} bytes`;
-  return `${signature.kv === undefined ? "" : signature.key + signature.kv}${signature.prefix}<${text}>`;
+  const range = (unit: number) =>
+    bytesMin === bytesMax ? `${unit * bytesMin}` : `${unit * bytesMin} to ${unit * bytesMax}`;
+  const text = encoding === "hex" ? `${range(2)} ${digits}` : `${encoding} of ${range(1)} bytes`;
+  return `${kv === undefined ? "" : key + kv}${prefix}<${text}>`;
 }

@@ -1,9 +1,7 @@
 /** Source names → compiled sources. Everything is compiled when this module loads. */
-import type { KeyObject } from "node:crypto";
 import { type CompiledSource, compileSource } from "./compile.ts";
-import { parseKey } from "./key.ts";
+import type { Judge } from "./method.ts";
 import { PRESETS } from "./presets.ts";
-import type { Scheme } from "./scheme.ts";
 
 /** Most secrets that may be active for one webhook at a time. */
 export const ACTIVE_SECRETS_MAX = 16;
@@ -11,48 +9,69 @@ export const ACTIVE_SECRETS_MAX = 16;
 /** The names of the presets, in the order of the table. */
 export const SOURCE_NAMES: readonly string[] = Object.keys(PRESETS);
 
-/** The forms that a webhook whose source is `custom` can be pinned to. */
-export const CUSTOM_FORMS = ["standardwebhooks", "hub-signature-256"] as const;
-export type CustomForm = (typeof CUSTOM_FORMS)[number];
+/** All sources, in the order of the table. */
+export const SOURCES: readonly CompiledSource[] = SOURCE_NAMES.map((name) => compilePreset(name));
 
-const custom = compilePreset("custom");
-const customByForm = new Map(CUSTOM_FORMS.map((form) => [form, compilePreset("custom", form)]));
 const sourcesByName = new Map<string, CompiledSource>();
-for (const [name, preset] of Object.entries(PRESETS)) {
-  const source = name === "custom" ? custom : compilePreset(name);
-  for (const known of [name, ...(preset.aliases ?? [])]) sourcesByName.set(fold(known), source);
+/** Sources of several forms, reduced to one of them, by name and form. */
+const pinned = new Map<string, CompiledSource>();
+for (const source of SOURCES) {
+  for (const known of [source.name, ...(PRESETS[source.name]?.aliases ?? [])]) {
+    if (sourcesByName.has(fold(known))) throw new TypeError(`two sources are called ${known}`);
+    sourcesByName.set(fold(known), source);
+  }
+  for (const form of formsOf(source)) pinned.set(`${source.name} ${form}`, compilePreset(source.name, form));
 }
+const custom = sourcesByName.get("custom") ?? compilePreset("custom");
 
 /**
- * The source of that name or second name, without regard to case and hyphens; unknown names are `custom`. `form`
- * pins `custom` to one of its forms and changes nothing for other sources. The same arguments give the same
+ * The source of that name or second name, without regard to case and hyphens; unknown names are `custom`. `form` pins a
+ * source of several forms to one of `formsOf` and changes nothing for other sources. The same arguments give the same
  * object.
  */
-export function findSource(name: string, form?: CustomForm): CompiledSource {
+export function findSource(name: string, form?: string): CompiledSource {
   const source = sourcesByName.get(fold(name)) ?? custom;
-  return source === custom && form !== undefined ? (customByForm.get(form) ?? custom) : source;
+  return pinned.get(`${source.name} ${form}`) ?? source;
+}
+
+/** The forms that a source can be pinned to: the names of its schemes, if it has several. */
+export function formsOf({ schemes }: CompiledSource): readonly string[] {
+  return schemes.length > 1 ? schemes.map((scheme) => scheme.name) : [];
 }
 
 /** The kind of key that the source takes. Going over to another kind needs another secret. */
-export function keyKind(source: CompiledSource): Scheme["kind"] {
-  return source.schemes[0].kind;
+export function keyKind(source: CompiledSource): string {
+  return source.schemes[0].method.keyKind;
 }
 
 /** What is wrong with a secret's text for this source, to stand after "secret:", without quoting it; null if nothing. */
 export function secretProblem(source: CompiledSource, text: string): string | null {
-  let problem: string | null = null;
-  for (const scheme of source.schemes) {
-    const parsed = parseKey(scheme.key, text);
-    if (parsed.ok) return null;
-    problem = parsed.problem;
-  }
-  return problem;
+  const problems = source.schemes.map(({ method }) => method.secretProblem(text));
+  return problems.includes(undefined) ? null : (problems.at(-1) ?? null);
 }
 
-/** Keys made ready for one source: per scheme of the source, per secret; null where the text cannot key it. */
+/** What a secret's text must be, in words: for each form of the source. */
+export function secretForm(source: CompiledSource): string {
+  return [...new Set(source.schemes.map(({ method }) => method.secretForm))].join("; or ");
+}
+
+/** A new secret's text for the source; undefined where only the provider can make it. */
+export function generateSecretFor(source: CompiledSource): string | undefined {
+  return source.schemes[0].method.generate?.();
+}
+
+/** Whether the source's signature covers the URL, so that requests are refused without PUBLIC_URL. */
+export function needsPublicUrl(source: CompiledSource): boolean {
+  return source.schemes.some(({ method }) => method.needsUrl);
+}
+
+/** Keys made ready for one source. */
 export interface PreparedSecrets {
   readonly source: CompiledSource;
-  readonly keys: readonly (readonly (KeyObject | null)[])[];
+  /** How many texts there were. */
+  readonly count: number;
+  /** Per scheme of the source; undefined where none of the texts can key it. */
+  readonly judges: readonly (Judge | undefined)[];
 }
 
 /**
@@ -61,16 +80,10 @@ export interface PreparedSecrets {
  */
 export function prepareSecrets(source: CompiledSource, texts: readonly string[]): PreparedSecrets {
   if (texts.length > ACTIVE_SECRETS_MAX) throw new RangeError(`at most ${ACTIVE_SECRETS_MAX} secrets can be active`);
-  const keys = source.schemes.map((scheme) =>
-    texts.map((text) => {
-      const parsed = parseKey(scheme.key, text);
-      return parsed.ok ? parsed.key : null;
-    }),
-  );
-  return { source, keys };
+  return { source, count: texts.length, judges: source.schemes.map(({ method }) => method.prepare(texts)) };
 }
 
-function compilePreset(name: string, form?: CustomForm): CompiledSource {
+function compilePreset(name: string, form?: string): CompiledSource {
   const preset = PRESETS[name];
   if (preset === undefined) throw new TypeError(`no preset is named ${name}`);
   return compileSource(name, preset, form);

@@ -1,11 +1,24 @@
 /** Timestamps of signed requests: strict parsing and the distance from now. */
-import type { CompiledTimestamp } from "./compile.ts";
+import type { CompiledPlace } from "./place.ts";
 import { bodyField, type InboundRequest } from "./request.ts";
 import { type Refusal, refusal } from "./verdict.ts";
 
 /** Digits only, and no more than a double holds exactly. */
 const DIGITS = /^[0-9]{1,15}$/;
+/** The only length that digits may have where the text before or after them could give some up. */
+const FIXED = { s: /^[0-9]{10}$/, ms: /^[0-9]{13}$/ };
 const RFC3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/;
+
+export interface CompiledTimestamp {
+  readonly place: CompiledPlace | { readonly from: "sig"; readonly name: string };
+  readonly unit: "s" | "ms" | "iso";
+  readonly pastSecondsMax: number | null;
+  readonly futureSecondsMax: number | null;
+  /** Whether text does not count as a number. */
+  readonly numberOnly: boolean;
+  /** Whether its length is fixed, because nothing separates it from its neighbours in what is signed. */
+  readonly fixedLength: boolean;
+}
 
 /** The timestamp's exact text, from `listed` where it stands among the signatures; undefined where it is missing. */
 export function timestampText(
@@ -20,7 +33,8 @@ export function timestampText(
       return request.header(rule.place.name);
     case "body": {
       const value = bodyField(request, rule.place.path);
-      return typeof value === "number" ? String(value) : typeof value === "string" ? value : undefined;
+      if (typeof value === "number") return String(value);
+      return typeof value === "string" && !rule.numberOnly ? value : undefined;
     }
   }
 }
@@ -32,7 +46,7 @@ export function timestampText(
 export function checkTimestamp(rule: CompiledTimestamp, text: string | undefined, nowMs: number): Refusal | undefined {
   const where = rule.place.from === "sig" ? `item ${rule.place.name} of the signature` : rule.place.name;
   if (text === undefined || text === "") return refusal("timestamp", `timestamp missing: ${where}`);
-  const ageMs = ageMilliseconds(rule.unit, text, nowMs);
+  const ageMs = ageMilliseconds(rule, text, nowMs);
   if (ageMs === undefined) return refusal("timestamp", `timestamp malformed: ${where} must be ${FORMS[rule.unit]}`);
   return checkBound(ageMs, rule.pastSecondsMax, "old") ?? checkBound(-ageMs, rule.futureSecondsMax, "ahead");
 }
@@ -44,12 +58,13 @@ const FORMS = {
 } as const;
 
 /** How long ago, in milliseconds; undefined where the text is no timestamp. */
-function ageMilliseconds(unit: CompiledTimestamp["unit"], text: string, nowMs: number): number | undefined {
+function ageMilliseconds(rule: CompiledTimestamp, text: string, nowMs: number): number | undefined {
+  const { unit, fixedLength, numberOnly } = rule;
   if (unit === "iso") {
     const time = RFC3339.test(text) ? Date.parse(text) : Number.NaN;
     return Number.isNaN(time) ? undefined : nowMs - time;
   }
-  if (!DIGITS.test(text)) return undefined;
+  if (!numberOnly && !(fixedLength ? FIXED[unit] : DIGITS).test(text)) return undefined;
   return unit === "ms" ? nowMs - Number(text) : (Math.floor(nowMs / 1000) - Number(text)) * 1000;
 }
 
@@ -57,4 +72,16 @@ function ageMilliseconds(unit: CompiledTimestamp["unit"], text: string, nowMs: n
 function checkBound(distanceMs: number, secondsMax: number | null, direction: string): Refusal | undefined {
   if (secondsMax === null || distanceMs <= secondsMax * 1000) return undefined;
   return refusal("timestamp", `timestamp ${distanceMs / 1000} s ${direction}, tolerance ${secondsMax} s`);
+}
+
+/** A timestamp as the sender writes it. */
+export function writeTimestamp(unit: CompiledTimestamp["unit"], nowMs: number): string {
+  if (unit === "iso") return new Date(nowMs).toISOString();
+  return String(Math.floor(unit === "s" ? nowMs / 1000 : nowMs));
+}
+
+/** A body without its timestamp, which is made anew for each try: every member of that name loses its value. */
+export function withoutTimestamp(path: readonly string[], body: Buffer): string {
+  const name = JSON.stringify(path.at(-1)).replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return body.toString("latin1").replaceAll(new RegExp(`${name}\\s*:\\s*(?:"[^"]*"|[-+.0-9eE]+)`, "g"), "");
 }

@@ -28,9 +28,12 @@ export interface Refusal {
   readonly reason: string;
 }
 
-/** `secretIndex` is the place, in the list given to `prepareSecrets`, of the secret that matched. */
+/**
+ * `secretIndex` is the place, in the list given to `prepareSecrets`, of the secret that matched. `verified` is false
+ * where nothing was to be verified.
+ */
 export type Verdict =
-  | { readonly valid: true; readonly scheme: string; readonly secretIndex: number }
+  | { readonly valid: true; readonly scheme: string; readonly secretIndex: number; readonly verified: boolean }
   | { readonly valid: false; readonly scheme: string; readonly check: Check; readonly reason: string };
 
 export function refusal(check: Check, reason: string): Refusal {

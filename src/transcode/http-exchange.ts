@@ -21,9 +21,14 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Splits the request target into its undecoded path and its query (both forms of RFC 9112 section 3.2.1 and .2). */
 export function splitTarget(url: string): { path: string; query: string } {
-  const target = url.startsWith("/") ? url : url.replace(ABSOLUTE_FORM, "");
+  const target = targetOf({ url });
   const mark = target.indexOf("?");
   return mark === -1 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
+}
+
+/** Path and query as the client wrote them, of a request in either form of target (RFC 9112, 3.2). */
+export function targetOf({ url = "/" }: Pick<HttpRequest, "url">): string {
+  return url.startsWith("/") ? url : url.replace(ABSOLUTE_FORM, "");
 }
 
 /** The absolute URL that the caller asked for, as far as its Host can be believed to be one. */

@@ -36,7 +36,12 @@ test.each<[readonly string[], string | null, boolean]>([
   [["a", "b.*"], "b.c", true],
   [["a", "*"], "b", true],
 ])("%j lets %j through: %s", (patterns, type, expected) => {
-  expect(matchesAllowlist(patterns, type)).toBe(expected);
+  expect(matchesAllowlist(patterns, type === null ? [] : [type])).toBe(expected);
+});
+
+test("one of several types is enough", () => {
+  expect(matchesAllowlist(["click"], ["open", "click"])).toBe(true);
+  expect(matchesAllowlist(["deferred", "click.*"], ["open", "click"])).toBe(false);
 });
 
 test.each(["*", "a", "a.b", "a.*", ".*", "a b", "é", " a.* ", "", "\t"])(

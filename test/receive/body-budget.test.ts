@@ -39,6 +39,7 @@ beforeAll(async () => {
   const handle = createReceiveHandler({
     receiver: receiver as unknown as Receiver,
     logger,
+    publicUrl: undefined,
     bodyBytesMax: BODY_MAX,
     clientOf: () => "a",
     meterBody: () => createMeter(budget.open("a"), watchdog),

@@ -6,7 +6,7 @@ import type { HmacScheme } from "../../src/signature/scheme.ts";
 import { SigningError, samplePayload, sign } from "../../src/signature/sign.ts";
 import { prepareSecrets } from "../../src/signature/source.ts";
 import { verify } from "../../src/signature/verify.ts";
-import { type Headers, inbound, judge, T } from "./inbound-request.ts";
+import { type Headers, inbound, judge, T, verdictOf } from "./inbound-request.ts";
 
 const SECRET = "a secret";
 const BODY = '{"id":"evt_1","n":2.5,"flag":true,"none":null,"deep":{"list":["x","y"]}}';
@@ -58,7 +58,7 @@ describe("templates", () => {
     expect(outcome("{header:a}|{body}", { a: "x.y" })).toBe("signature");
   });
 
-  test.each(["{bodi}", "{header:}", "{json:}", "{body", "body}", "{ts}.{body}", "{sortedForm}"])(
+  test.each(["{bodi}", "{header:}", "{json:}", "{body", "body}", "{ts}.{body}", "{text:a}:{text:b}"])(
     "%s does not compile",
     (content) => {
       expect(() => source({ sig: { name: "s" }, content })).toThrow(TypeError);
@@ -130,9 +130,10 @@ describe("places", () => {
     expect(judge(compiled, SECRET, inbound({}, body("y")))).toMatchObject({ check: "signature" });
     expect(judge(compiled, SECRET, inbound({}, "{}"))).toMatchObject({ check: "missing_signature" });
     expect(judge(compiled, SECRET, inbound({}, "no JSON"))).toMatchObject({ check: "missing_signature" });
-    expect(() => sign(compiled, SECRET, { body: Buffer.from("{}"), type: "a", eventId: "b", nowMs: 0 })).toThrow(
-      SigningError,
-    );
+    const asked = { type: "a", eventId: "b", nowMs: 0 };
+    const signed = sign(compiled, SECRET, { ...asked, body: Buffer.from('{"a":"x","b":1}') });
+    expect(signed?.body.toString()).toBe(body("x"));
+    expect(() => sign(compiled, SECRET, { ...asked, body: Buffer.from("no JSON") })).toThrow(SigningError);
   });
 });
 
@@ -140,7 +141,7 @@ describe("timestamps", () => {
   /** The outcome with the clock at `nowMs`. */
   function at(scheme: Partial<HmacScheme> & Pick<HmacScheme, "sig">, headers: Headers, body: string, nowMs: number) {
     const compiled = source(scheme);
-    const verdict = verify(compiled, prepareSecrets(compiled, [SECRET]), inbound(headers, body), nowMs);
+    const verdict = verdictOf(verify(compiled, prepareSecrets(compiled, [SECRET]), inbound(headers, body), nowMs));
     return verdict.valid ? "valid" : verdict.reason;
   }
 
@@ -197,11 +198,23 @@ describe("timestamps", () => {
   test("no bound where the vendor sets none", () => {
     const scheme: Parameters<typeof at>[0] = {
       sig: { name: "s" },
+      content: "{ts}.{body}",
+      ts: { from: "header", name: "t", unit: "s", tol: null, future: null },
+    };
+    const headers = { s: mac(`1.${BODY}`).toString("hex"), t: "1" };
+    expect(at(scheme, headers, BODY, T * 1000)).toBe("valid");
+  });
+
+  test("no digit moves between a timestamp and a body that nothing separates", () => {
+    const scheme: Parameters<typeof at>[0] = {
+      sig: { name: "s" },
       content: "{ts}{body}",
       ts: { from: "header", name: "t", unit: "s", tol: null, future: null },
     };
-    const headers = { s: mac(`1${BODY}`).toString("hex"), t: "1" };
-    expect(at(scheme, headers, BODY, T * 1000)).toBe("valid");
+    const s = mac(`${T}${BODY}`).toString("hex");
+    expect(at(scheme, { s, t: String(T) }, BODY, T * 1000)).toBe("valid");
+    const moved = at(scheme, { s, t: String(T).slice(0, -1) }, `${String(T).slice(-1)}${BODY}`, T * 1000);
+    expect(moved).toMatch(/^timestamp malformed/);
   });
 });
 
@@ -255,7 +268,7 @@ describe("signing by the same data", () => {
     const compiled = source(scheme);
     const asked = { type: "a.b", eventId: "e1", nowMs: T * 1000, ...AT };
     const body = Buffer.from(JSON.stringify(samplePayload(compiled, asked)));
-    const headers = Object.fromEntries(sign(compiled, SECRET, { ...asked, body }).map((h) => [h.name, h.value]));
+    const headers = Object.fromEntries(sign(compiled, SECRET, { ...asked, body })?.headers ?? []);
     expect(judge(compiled, SECRET, inbound(headers, body, AT)).valid).toBe(true);
     expect(judge(compiled, "another", inbound(headers, body, AT)).valid).toBe(false);
   });

@@ -1,5 +1,6 @@
 /** Requests for tests, and the shortest way from headers and a secret to a verdict. */
 import type { CompiledSource } from "../../src/signature/compile.ts";
+import { isNeededKey, type KeyLookup } from "../../src/signature/needed-key.ts";
 import type { InboundRequest } from "../../src/signature/request.ts";
 import { findSource, prepareSecrets } from "../../src/signature/source.ts";
 import type { Verdict } from "../../src/signature/verdict.ts";
@@ -28,8 +29,15 @@ export function judge(
   secrets: string | readonly string[],
   request: InboundRequest,
   nowSeconds = T,
+  fetched?: KeyLookup,
 ): Verdict {
   const compiled = typeof source === "string" ? findSource(source) : source;
   const texts = typeof secrets === "string" ? [secrets] : secrets;
-  return verify(compiled, prepareSecrets(compiled, texts), request, nowSeconds * 1000);
+  return verdictOf(verify(compiled, prepareSecrets(compiled, texts), request, nowSeconds * 1000, fetched));
+}
+
+/** The verdict of a request that needs no key to be fetched. */
+export function verdictOf(outcome: ReturnType<typeof verify>): Verdict {
+  if (isNeededKey(outcome)) throw new Error(`a key must be fetched: ${outcome.keyId}`);
+  return outcome;
 }

@@ -64,6 +64,7 @@ test("every signature counts: the vendor's second one matches the secret in forc
     valid: true,
     scheme: "stripe",
     secretIndex: 1,
+    verified: true,
   });
 });
 
@@ -104,12 +105,12 @@ test("type and id of the vectors", () => {
     const { headers, body } = vector(provider);
     return identify(findSource(source), inbound(headers, body));
   };
-  expect(identity("stripe", "stripe")).toEqual({ type: "issue.created", id: "evt_1", repeats: "signed-id" });
-  expect(identity("standardwebhooks", "custom")).toEqual({
+  expect(identity("stripe", "stripe")).toMatchObject({ type: "issue.created", id: "evt_1", repeats: "signed-id" });
+  expect(identity("standardwebhooks", "custom")).toMatchObject({
     type: "issue.created",
     id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
     repeats: "signed-id",
   });
   expect(identity("standardwebhooks-published", "standardwebhooks")).toMatchObject({ type: null });
-  expect(identity("github", "custom")).toEqual({ type: "issue.created", id: null, repeats: "none" });
+  expect(identity("github", "custom")).toMatchObject({ type: "issue.created", id: null, repeats: "none" });
 });

@@ -23,20 +23,25 @@ afterEach(() => {
 
 function signed(source: string, secret: string, input: Partial<SignInput> = {}) {
   const whole = { body: Buffer.from(TEXT), type: "invoice.paid", eventId: "evt_9", nowMs: T * 1000, ...input };
-  return Object.fromEntries(sign(findSource(source), secret, whole).map(({ name, value }) => [name, value]));
+  return Object.fromEntries(sign(findSource(source), secret, whole)?.headers ?? []);
 }
 
 describe("signed by the vendor", () => {
   test("stripe", () => {
     const signature = stripe.webhooks.generateTestHeaderString({ payload: TEXT, secret: WHSEC, timestamp: T });
     const request = inbound({ "Stripe-Signature": signature }, TEXT);
-    expect(judge("stripe", WHSEC, request)).toEqual({ valid: true, scheme: "stripe", secretIndex: 0 });
+    expect(judge("stripe", WHSEC, request)).toEqual({ valid: true, scheme: "stripe", secretIndex: 0, verified: true });
     expect(judge("stripe", OTHER_WHSEC, request)).toMatchObject({ valid: false, check: "signature" });
   });
 
   test("github", async () => {
     const request = inbound({ "x-hub-signature-256": await githubSign(GITHUB_SECRET, TEXT) }, TEXT);
-    expect(judge("github", GITHUB_SECRET, request)).toEqual({ valid: true, scheme: "github", secretIndex: 0 });
+    expect(judge("github", GITHUB_SECRET, request)).toEqual({
+      valid: true,
+      scheme: "github",
+      secretIndex: 0,
+      verified: true,
+    });
     expect(judge("github", `${GITHUB_SECRET}!`, request)).toMatchObject({ valid: false, check: "signature" });
   });
 
@@ -48,6 +53,7 @@ describe("signed by the vendor", () => {
       valid: true,
       scheme: "standardwebhooks",
       secretIndex: 1,
+      verified: true,
     });
     expect(judge("custom", [generateSecret(), generateSecret()], inbound(headers, TEXT)).valid).toBe(false);
   });
@@ -93,7 +99,7 @@ describe("verified by the vendor", () => {
       eventId: "b",
       nowMs: 0,
     });
-    expect(pinned.map(({ name }) => name)).toEqual(["x-hub-signature-256"]);
+    expect([...(pinned?.headers.keys() ?? [])]).toEqual(["x-hub-signature-256"]);
   });
 
   test("outbound: every secret signs", () => {
@@ -133,7 +139,7 @@ describe("a test event is read back as it was asked for", () => {
     const body = Buffer.from(JSON.stringify(samplePayload(source, asked)));
     const request = inbound(signed(name, secret, { ...asked, body }), body);
     expect(judge(source, secret, request).valid).toBe(true);
-    expect(identify(source, request)).toEqual({ type, id: "evt_42", repeats });
+    expect(identify(source, request)).toMatchObject({ type, id: "evt_42", repeats });
   });
 });
 

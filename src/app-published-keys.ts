@@ -1,0 +1,68 @@
+/** The part of the composition root that fetches vendors' keys: a guarded client of its own, and the keys it keeps. */
+import { rootCertificates } from "node:tls";
+import type { AppSeams } from "./app.ts";
+import type { Clock } from "./clock.ts";
+import { LIMITS } from "./config.ts";
+import { type KeyFetch, PublishedKeys } from "./core/published-keys.ts";
+import { performAttempt } from "./delivery/attempt.ts";
+import { HttpClient } from "./delivery/http-client.ts";
+import type { Logger } from "./observe/logger.ts";
+import type { DestinationPolicy } from "./security/ssrf.ts";
+import { VERSION } from "./version.ts";
+
+export function createPublishedKeys(parts: {
+  policy: DestinationPolicy;
+  clock: Clock;
+  logger: Logger;
+  seams: AppSeams;
+}): { readonly keys: PublishedKeys; readonly close: () => Promise<void> } {
+  const { policy, clock, logger, seams } = parts;
+  const client = createClient(policy, seams);
+  const fetch: KeyFetch = async ({ url, post }) => {
+    const result = await performAttempt(
+      {
+        method: post === undefined ? "GET" : "POST",
+        url: seams.keyUrl?.(url) ?? url,
+        headers: [
+          ["user-agent", `Alumia-Webhooks/${VERSION}`],
+          ...(post === undefined ? [] : [["content-type", "application/json"] as const]),
+        ],
+        body: Buffer.from(post ?? ""),
+        timeoutMs: LIMITS.publishedKeyTimeoutMs,
+        responseBodyBytesMax: LIMITS.publishedKeyBytesMax,
+        signal: new AbortController().signal,
+      },
+      { client, clock },
+    );
+    const { statusCode, errorCode, errorMessage, responseBody, responseTruncated } = result;
+    if (statusCode === null || responseTruncated || (errorCode !== null && errorCode !== "http_status")) {
+      throw new Error(errorMessage ?? `the answer is larger than ${LIMITS.publishedKeyBytesMax} bytes`);
+    }
+    return { status: statusCode, body: responseBody };
+  };
+  const keys = new PublishedKeys({
+    fetch,
+    clock,
+    roots: seams.certificateAuthorities ? [seams.certificateAuthorities] : rootCertificates,
+    keysMax: LIMITS.publishedKeysMax,
+    ttlMs: LIMITS.publishedKeyTtlMs,
+    refreshMs: LIMITS.publishedKeyRefreshMs,
+    unknownTtlMs: LIMITS.publishedKeyUnknownMs,
+    fetchesMax: LIMITS.publishedKeyFetchesMax,
+    fetchesPerMinuteMax: LIMITS.publishedKeyFetchesPerMinuteMax,
+    keysPerRequestMax: LIMITS.publishedKeysPerRequestMax,
+    onFailure: (url, err) => logger.warn({ url, err }, "a vendor's signing key could not be fetched"),
+  });
+  return { keys, close: () => client.close() };
+}
+
+/** Deliveries must not take the connections that verifying needs. */
+function createClient(policy: DestinationPolicy, { resolver, certificateAuthorities }: AppSeams): HttpClient {
+  const connections = LIMITS.publishedKeyFetchesMax;
+  return new HttpClient({
+    policy,
+    limits: { connectionsMax: connections, connectionsPerOriginMax: connections, waitersMax: connections },
+    ...(resolver ? { resolver } : {}),
+    ...(certificateAuthorities ? { certificateAuthorities } : {}),
+  });
+}
