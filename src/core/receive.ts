@@ -8,7 +8,9 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import type { CompiledSource } from "../signature/compile.ts";
 import { type EventIdentity, identify } from "../signature/event-identity.ts";
+import { isForm } from "../signature/form.ts";
 import type { HeaderLookup, InboundRequest } from "../signature/request.ts";
 import type { SuccessAnswer } from "../signature/success-answer.ts";
 import { refuseHead } from "../signature/verify.ts";
@@ -141,14 +143,14 @@ export class Receiver {
     const judged = { source, secrets: webhook.keys(nowMs), request, nowMs, owner: webhook.record.id };
     const verdict = await this.#options.keys.judge(judged);
     if (!verdict.valid) return new AppError("UNAUTHORIZED", verdict.reason);
-    return { ...identify(source, request), scheme: verdict.scheme, verified: verdict.verified };
+    return { ...identify(source, request, verdict.scheme), scheme: verdict.scheme, verified: verdict.verified };
   }
 
   /** Commits the event; undefined if the webhook has changed. */
   async #record(webhook: ReceivingWebhook, inbound: Inbound, admitted: Admitted): Promise<Receipt | undefined> {
     const { recorder, handover, clock } = this.#options;
     const { record, source } = webhook;
-    const { success } = source;
+    const success = successFor(source, inbound.request);
     const wanted = matchesAllowlist(record.events, admitted.types);
     const owes = wanted && record.url !== null;
     const leaseToken = owes && webhook.flowing ? handover.reserve(record.id, inbound.request.body.length) : null;
@@ -208,6 +210,10 @@ export class Receiver {
       },
     });
   }
+}
+
+function successFor({ success }: CompiledSource, { header }: InboundRequest): SuccessAnswer | undefined {
+  return success?.forForms && !isForm(header) ? undefined : success;
 }
 
 function refusalOfHead(webhook: ReceivingWebhook, header: HeaderLookup): AppError | undefined {

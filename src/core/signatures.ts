@@ -67,7 +67,7 @@ export class Signatures {
       url: captured.url ?? ("webhookId" in captured.subject ? this.#urlOf(captured.subject.webhookId) : undefined),
     };
     const verdict = await this.#keys.judge({ source, secrets, request, nowMs, owner: caller.organizationId });
-    const { type, id } = identify(source, request);
+    const { type, id } = identify(source, request, verdict.scheme);
     const reason = verdict.valid ? null : verdict.reason;
     return { valid: verdict.valid, scheme: verdict.scheme, reason, eventType: type, eventId: id };
   }

@@ -25,12 +25,12 @@ export interface EventIdentity {
 }
 
 /**
- * Reads type and id as the source's preset says; for a source of several forms, as the form that the request uses. Text
- * that is empty, too long, not well-formed Unicode or contains control characters is null; numbers are written out in
+ * Reads type and id as the source's preset says; for a source of several forms, as the form that was judged (its scheme's
+ * name), or else as the one that the request bears. Text that is empty, too long, not well-formed Unicode or contains control characters is null; numbers are written out in
  * decimal. Does not verify: only after a valid verdict do they come from the sender.
  */
-export function identify(source: CompiledSource, request: InboundRequest): EventIdentity {
-  const scheme = chooseScheme(source, request);
+export function identify(source: CompiledSource, request: InboundRequest, judged?: string): EventIdentity {
+  const scheme = source.schemes.find(({ name }) => name === judged) ?? chooseScheme(source, request);
   if (isRefusal(scheme)) {
     const types = typesOf(source.schemes[0].type, request);
     return { type: types[0] ?? null, types, id: null, repeats: "none", content: [request.body] };

@@ -71,7 +71,7 @@ function splitParts(parts: readonly SecretPart[], text: string): readonly string
 function decodeKey(rule: KeyRule, text: string): KeyObject | undefined {
   let rest = text;
   if (rule.prefix !== undefined) {
-    if (!rest.startsWith(rule.prefix)) return undefined;
+    if (!rest.startsWith(rule.prefix)) return rule.orText && createSecretKey(rest, "utf8");
     rest = rest.slice(rule.prefix.length);
   }
   for (const prefix of rule.strip ?? []) {
@@ -110,7 +110,8 @@ export function keyForm(rule: KeyRule): string {
   // The last prefix stands next to the key itself and is the one that people meet.
   const optional = rule.strip?.at(-1);
   const suffix = optional === undefined ? "" : `, with or without ${optional}`;
-  const key = `${prefix}${decoded} of ${rule.bytesMin ?? 1} to ${rule.bytesMax ?? SECRET_CHARS_MAX} bytes${suffix}`;
+  const otherwise = rule.orText ? ", or any other text" : "";
+  const key = `${prefix}${decoded} of ${rule.bytesMin ?? 1} to ${rule.bytesMax ?? SECRET_CHARS_MAX} bytes${suffix}${otherwise}`;
   return rule.parts === undefined ? key : `${partsForm(rule.parts)}, each key ${key}`;
 }
 

@@ -29,7 +29,7 @@ export interface Preset {
    * (`preferred`).
    */
   readonly forms?: "exclusive" | "preferred";
-  /** Whether the signature covers the body. */
+  /** Whether the signature covers the body, in every form that is taken. */
   readonly bodyAuthenticated: boolean;
   readonly secret: SecretInWords;
   /** What to paste where, in order. "{receiveUrl}" stands for the webhook's URL. */

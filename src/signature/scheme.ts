@@ -64,6 +64,8 @@ export interface KeyRule {
   readonly parts?: readonly [SecretPart, ...SecretPart[]];
   /** A prefix that must be there; removed before decoding. */
   readonly prefix?: string;
+  /** Text without the prefix is no mistake, but is a key as it is. */
+  readonly orText?: true;
   /** Prefixes removed, in this order, where they are there. */
   readonly strip?: readonly string[];
   /** Bounds of the decoded key, bytes. Default 1 to 4,096. */
@@ -161,8 +163,6 @@ export interface PublicKeyScheme extends SignedScheme {
 export interface TokenScheme extends SchemeBase {
   readonly kind: "token";
   readonly token: Place;
-  /** Secrets that begin so belong to another form of the source. */
-  readonly notPrefix?: string;
 }
 
 /** HTTP Basic (RFC 7617): the secret is `user:password`. */

@@ -76,10 +76,13 @@ export function canSign(source: CompiledSource): boolean {
 const jsonSchemes = ({ schemes }: CompiledSource): readonly CompiledScheme[] =>
   schemes.filter(({ body }) => body !== "form");
 
+/** Type and id in every header in which they may stand. */
 function identityHeaders(scheme: CompiledScheme, { type, eventId }: SignInput): readonly (readonly [string, string])[] {
-  return [...spread(scheme.type[0], type), ...spread(scheme.id[0], eventId)].flatMap(([part, value]) =>
-    part.from === "header" ? [[part.name, value] as const] : [],
-  );
+  const parts = [
+    ...scheme.type.flatMap((lookup) => spread(lookup, type)),
+    ...scheme.id.flatMap((lookup) => spread(lookup, eventId)),
+  ];
+  return parts.flatMap(([part, value]) => (part.from === "header" ? [[part.name, value] as const] : []));
 }
 
 /** A joined lookup read backwards: each part but the last takes the text up to the next full stop. */

@@ -1,6 +1,6 @@
 /** Schemes in which a request shows the secret itself: a token, or HTTP Basic credentials. */
 import { createHash, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
-import { GENERATED_SECRET_BYTES, textProblem } from "./key.ts";
+import { decodeBase64, GENERATED_SECRET_BYTES, textProblem } from "./key.ts";
 import type { IndexedKey, Method, ParsedKey } from "./method.ts";
 import { type CompiledPlace, compilePlace, placeTexts } from "./place.ts";
 import type { BasicScheme, TokenScheme } from "./scheme.ts";
@@ -11,14 +11,14 @@ import { type Refusal, refusal } from "./verdict.ts";
 export const TOKEN_CHARS_MAX = 8_192;
 
 /** The key is the SHA-256 of the token: only hashes are compared, whose length says nothing. */
-export function tokenMethod({ token, notPrefix }: TokenScheme): Method<KeyObject> {
+export function tokenMethod({ token }: TokenScheme): Method<KeyObject> {
   const place = compilePlace(token);
   const { prefix = "" } = token;
   return {
     ...presentedMethod(place),
     keyKind: "token",
-    secretForm: notPrefix === undefined ? "any text" : `any text that does not begin with ${notPrefix}`,
-    readKey: (text) => readToken(text, notPrefix),
+    secretForm: "any text",
+    readKey: readToken,
     generate: tokenText,
     judge: (keys, request) => {
       const texts = placeTexts(place, request).map((text) => withoutPrefix(text, prefix, false));
@@ -38,11 +38,12 @@ export function basicMethod(_scheme: BasicScheme): Method<KeyObject> {
     ...presentedMethod(place),
     keyKind: "basic",
     secretForm: form,
-    readKey: (text) => (/^[^:]+:./.test(text) ? readToken(text, undefined) : { ok: false, problem: `must be ${form}` }),
+    readKey: (text) => (/^[^:]+:./.test(text) ? readToken(text) : { ok: false, problem: `must be ${form}` }),
     generate: () => `alumia:${tokenText()}`,
     judge: (keys, request) => {
       const encoded = withoutPrefix(request.header(place.name), "Basic ", true);
-      return judgePresented(keys, [encoded && Buffer.from(encoded, "base64").toString("utf8")], place.name);
+      const credentials = encoded === undefined ? undefined : decodeBase64(encoded);
+      return judgePresented(keys, [credentials?.toString("utf8")], place.name);
     },
     sign: (_key, draft, text) => draft.headers.set(place.name, `Basic ${Buffer.from(text).toString("base64")}`),
   };
@@ -52,13 +53,9 @@ function presentedMethod(place: CompiledPlace): Pick<Method<never>, "places" | "
   return { places: [place], needsUrl: false, credentialHeaders: place.from === "header" ? [place.name] : [] };
 }
 
-function readToken(text: string, notPrefix: string | undefined): ParsedKey<KeyObject> {
+function readToken(text: string): ParsedKey<KeyObject> {
   const problem = textProblem(text);
-  if (problem !== undefined) return { ok: false, problem };
-  if (notPrefix !== undefined && text.startsWith(notPrefix)) {
-    return { ok: false, problem: `must not begin with ${notPrefix}` };
-  }
-  return { ok: true, key: hashed(text) };
+  return problem === undefined ? { ok: true, key: hashed(text) } : { ok: false, problem };
 }
 
 /** Every text must be one of the tokens; the answer is the first one's secret. */

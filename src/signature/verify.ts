@@ -26,7 +26,7 @@ export function verify(
   fetched = nothingFetched,
 ): Verdict | NeededKey {
   if (secrets.source !== source) throw new TypeError("secrets were prepared for another source");
-  const scheme = chooseScheme(source, request);
+  const scheme = chooseScheme(source, request, secrets);
   if (isRefusal(scheme)) return refused(source.schemes.length === 1 ? source.schemes[0].name : source.name, scheme);
   const judge = secrets.judges[source.schemes.indexOf(scheme)];
   if (judge === undefined) {
@@ -51,19 +51,23 @@ export function refuseHead(source: CompiledSource, header: HeaderLookup): string
   return isRefusal(scheme) ? scheme.reason : undefined;
 }
 
-/** The scheme whose signature the request bears: exactly one of the source's forms, or the one that it prefers. */
-export function chooseScheme(source: CompiledSource, request: InboundRequest): CompiledScheme | Refusal {
-  let chosen: CompiledScheme | undefined;
-  for (const scheme of source.schemes) {
-    if (!bears(request, scheme)) continue;
-    if (chosen !== undefined) {
-      const names = [chosen, scheme].map(({ method }) => method.places[0]?.name).join(" and ");
-      return refusal("ambiguous", `${names} are both present: the sender must use only one of them`);
-    }
-    chosen = scheme;
-    if (!source.exclusive) break;
+/**
+ * The scheme whose signature the request bears: exactly one of the source's forms, or where the source has preferences,
+ * the first that one of the secrets can key.
+ */
+export function chooseScheme(
+  source: CompiledSource,
+  request: InboundRequest,
+  secrets?: PreparedSecrets,
+): CompiledScheme | Refusal {
+  const [first, second, ...others] = source.schemes.filter((scheme) => bears(request, scheme));
+  if (first === undefined) return refusal("missing_signature", describeMissing(source, request));
+  if (second === undefined) return first;
+  if (source.exclusive) {
+    const names = [first, second].map(({ method }) => method.places[0]?.name).join(" and ");
+    return refusal("ambiguous", `${names} are both present: the sender must use only one of them`);
   }
-  return chosen ?? refusal("missing_signature", describeMissing(source, request));
+  return [first, second, ...others].find((scheme) => secrets?.judges[source.schemes.indexOf(scheme)]) ?? first;
 }
 
 /** Whether the request has a value where the scheme's signatures stand. */

@@ -1,14 +1,19 @@
 /** Names, keys and secrets. */
+import { generateKeyPairSync } from "node:crypto";
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { generateSecret, parseKey } from "../../src/signature/key.ts";
+import { generateSecret, parseKey, secretPart } from "../../src/signature/key.ts";
+import { PRESETS } from "../../src/signature/presets.ts";
 import {
   ACTIVE_SECRETS_MAX,
   findSource,
   formsOf,
+  generateSecretFor,
   keyKind,
+  needsPublicUrl,
   prepareSecrets,
   SOURCE_NAMES,
+  SOURCES,
   secretProblem,
 } from "../../src/signature/source.ts";
 import { WHSEC } from "./inbound-request.ts";
@@ -23,6 +28,10 @@ test("names match without regard to case and hyphens; unknown ones are custom", 
     ["standardwebhooks", "standardwebhooks"],
     ["Standard-Webhooks", "standardwebhooks"],
     ["standard-webhook", "standardwebhooks"],
+    ["WhatsApp", "meta"],
+    ["twitter", "x"],
+    ["lemon-squeezy", "lemonsqueezy"],
+    ["AWS-SNS", "aws-sns"],
     ["custom", "custom"],
     ["acme", "custom"],
     ["", "custom"],
@@ -31,7 +40,7 @@ test("names match without regard to case and hyphens; unknown ones are custom", 
     ["constructor", "custom"],
   ];
   for (const [name, expected] of table) expect([name, findSource(name).name]).toEqual([name, expected]);
-  expect(SOURCE_NAMES).toEqual(["custom", "standardwebhooks", "stripe", "github"]);
+  expect(new Set(SOURCE_NAMES).size).toBe(SOURCE_NAMES.length);
 });
 
 test("the same name gives the same object, and only custom can be pinned", () => {
@@ -46,8 +55,40 @@ test("the same name gives the same object, and only custom can be pinned", () =>
   expect(findSource("custom").pinnedTo).toBeUndefined();
 });
 
-test("every source of today takes an HMAC key", () => {
-  for (const name of SOURCE_NAMES) expect(keyKind(findSource(name))).toBe("hmac");
+test("the kinds of keys", () => {
+  const table: readonly [string, string][] = [
+    ["stripe", "hmac"],
+    ["custom", "hmac"],
+    ["contentful", "hmac"],
+    ["discord", "public-key:ed25519"],
+    ["telnyx", "public-key:ed25519"],
+    ["sendgrid", "public-key:ecdsa-sha256"],
+    ["telegram", "token"],
+    ["microsoft-graph", "token"],
+    ["postmark", "basic"],
+    ["paypal", "paypal"],
+    ["aws-sns", "aws-sns"],
+  ];
+  for (const [name, kind] of table) expect([name, keyKind(findSource(name))]).toEqual([name, kind]);
+});
+
+test("sources that need PUBLIC_URL", () => {
+  const names = SOURCES.filter(needsPublicUrl).map(({ name }) => name);
+  expect(names).toEqual(["square", "twilio", "trello", "hubspot"]);
+});
+
+test("what people are told of a source is whole", () => {
+  for (const [name, preset] of Object.entries(PRESETS)) {
+    expect(name).toMatch(/^[a-z0-9]+(?:-[a-z0-9]+)*$/);
+    const { label, docUrl, secret, setup, notes = [] } = preset;
+    if (name !== "custom") expect(docUrl).toMatch(/^https:\/\/\S+$/);
+    expect([label, secret.form, secret.where].every((text) => text.trim() === text && text !== "")).toBe(true);
+    expect(setup.join(" ")).toContain("{receiveUrl}");
+    for (const sentence of [...setup, ...notes, secret.where]) expect(sentence).toMatch(/[.]$/);
+    expect(
+      secret.from === "known" || generateSecretFor(findSource(name)) !== undefined || secret.from === "provider",
+    ).toBe(true);
+  }
 });
 
 describe("secrets", () => {
@@ -86,14 +127,73 @@ describe("secrets", () => {
     expect(secretProblem(findSource("custom", "hub-signature-256"), WHSEC.slice(6))).toBeNull();
   });
 
-  test("generated secrets fit every source and never repeat", () => {
+  test.each<[string, string, string | null]>([
+    ["discord", "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c", null],
+    ["discord", "ea4a", "must be an Ed25519 public key, 64 hexadecimal digits"],
+    ["discord", WHSEC, "must be an Ed25519 public key, 64 hexadecimal digits"],
+    ["telnyx", "ea4a", "must be an Ed25519 public key, base64 of 32 bytes"],
+    ["sendgrid", "AAAA", "must be a public key (ec), SPKI in base64 or PEM"],
+    ["adyen", "0g", "must be hexadecimal digits of 1 to 4096 bytes"],
+    ["postmark", "user", "must be user:password"],
+    ["postmark", "user:pass:word", null],
+    ["meta", "app", null],
+    ["meta", "app:token", null],
+    ["meta", "app:", "must be <app secret>, or <app secret>:<verify token>, each key text of 1 to 4096 bytes"],
+    ["box", "one:two", null],
+    ["box", ":two", "must be <primary key>, or <primary key>:<secondary key>, each key text of 1 to 4096 bytes"],
+    ["livekit", "key", "must be <API key>:<API secret>"],
+    ["paypal", "1JE4291016473214C", null],
+    ["paypal", "1JE-", "must be the webhook id, 8 to 64 letters and digits"],
+    ["aws-sns", "arn:aws:sns:us-east-1:123456789012:a", null],
+    [
+      "aws-sns",
+      "arn:aws:sqs:us-east-1:123456789012:a",
+      "must be the topic's ARN, arn:aws:sns:<region>:<account>:<topic>",
+    ],
+    ["plaid", "sandbox:a:b", null],
+    ["plaid", "a:b", "must be <environment>:<client id>:<secret>, the environment production or sandbox"],
+    ["contentful", "short", "must be 64 characters"],
+    ["openai", "whsec_AAAA", null],
+    ["openai", "whsec_!", "must be whsec_ followed by base64 of 1 to 4096 bytes, or any other text"],
+    ["openai", "text", null],
+  ])("%s takes %j: %s", (source, text, problem) => {
+    expect(secretProblem(findSource(source), text)).toBe(problem);
+  });
+
+  test("a PEM public key may come with its lines", () => {
+    const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const pem = publicKey.export({ format: "pem", type: "spki" }).toString();
+    expect(secretProblem(findSource("sendgrid"), pem)).toBeNull();
+    expect(secretProblem(findSource("sendgrid"), `${pem}x`)).not.toBeNull();
+  });
+
+  test("the verify token is a part of the secret that keys nothing", () => {
+    const [meta] = PRESETS.meta?.schemes ?? [];
+    const rule = meta?.kind === "hmac" ? meta.key : undefined;
+    expect(rule && secretPart(rule, "app:to:ken", "verify-token")).toBe("to:ken");
+    expect(rule && secretPart(rule, "app", "verify-token")).toBeUndefined();
+  });
+
+  test("generated secrets fit every source that we can make one for", () => {
+    const none = SOURCES.filter((source) => {
+      const text = generateSecretFor(source);
+      if (text === undefined) return true;
+      expect([source.name, secretProblem(source, text)]).toEqual([source.name, null]);
+      expect(generateSecretFor(source)).not.toBe(text);
+      return false;
+    });
+    expect(none.map(({ name }) => name)).toEqual(
+      "standardwebhooks-v1a paypal plaid aws-sns discord sendgrid telnyx livekit".split(" "),
+    );
+  });
+
+  test("generated secrets never repeat", () => {
     const secrets = Array.from({ length: 100 }, generateSecret);
     expect(new Set(secrets).size).toBe(100);
     for (const secret of secrets) {
       expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
       expect(Buffer.from(secret.slice(6), "base64")).toHaveLength(32);
     }
-    for (const name of SOURCE_NAMES) expect(secretProblem(findSource(name), secrets[0] ?? "")).toBeNull();
   });
 
   test("key bytes of each decoding", () => {

@@ -61,4 +61,32 @@ export const GENERIC = {
     setup: ["Register {receiveUrl} as an endpoint.", "Set the endpoint's signing secret as this webhook's secret."],
     ackSecondsMax: 15,
   },
+  /** The asymmetric form: Ed25519. */
+  "standardwebhooks-v1a": {
+    label: "Standard Webhooks, asymmetric",
+    docUrl: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
+    schemes: [
+      {
+        kind: "public-key",
+        name: "standardwebhooks-v1a",
+        alg: "ed25519",
+        sig: { name: "webhook-signature", item: " ", kv: ",", key: "v1a" },
+        enc: "base64",
+        content: "{header:webhook-id}.{ts}.{body}",
+        ts: { from: "header", name: "webhook-timestamp", unit: "s", tol: 300, future: 300 },
+        key: { decode: "raw-base64", strip: ["whpk_"] },
+        type: ["j:type"],
+        id: ["h:webhook-id"],
+        repeats: "signed-id",
+      },
+    ],
+    bodyAuthenticated: true,
+    secret: {
+      from: "known",
+      form: "the sender's public key, whpk_ and base64 of 32 bytes",
+      where: "Where the sender publishes its verification key.",
+    },
+    setup: ["Register {receiveUrl} as an endpoint.", "Set the sender's public key as this webhook's secret."],
+    ackSecondsMax: 15,
+  },
 } satisfies Record<string, Preset>;
