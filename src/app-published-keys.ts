@@ -2,7 +2,7 @@
 import { rootCertificates } from "node:tls";
 import type { AppSeams } from "./app.ts";
 import type { Clock } from "./clock.ts";
-import { LIMITS } from "./config.ts";
+import type { Limits } from "./config.ts";
 import { type KeyFetch, PublishedKeys } from "./core/published-keys.ts";
 import { performAttempt } from "./delivery/attempt.ts";
 import { HttpClient } from "./delivery/http-client.ts";
@@ -14,51 +14,56 @@ export function createPublishedKeys(parts: {
   policy: DestinationPolicy;
   clock: Clock;
   logger: Logger;
+  limits: Limits;
   seams: AppSeams;
 }): { readonly keys: PublishedKeys; readonly close: () => Promise<void> } {
-  const { policy, clock, logger, seams } = parts;
-  const client = createClient(policy, seams);
+  const { policy, clock, logger, limits, seams } = parts;
+  const client = createClient(policy, limits, seams);
   const fetch: KeyFetch = async ({ url, post }) => {
     const result = await performAttempt(
       {
         method: post === undefined ? "GET" : "POST",
-        url: seams.keyUrl?.(url) ?? url,
+        url: seams.vendorKeys?.urlOf(url) ?? url,
         headers: [
           ["user-agent", `Alumia-Webhooks/${VERSION}`],
           ...(post === undefined ? [] : [["content-type", "application/json"] as const]),
         ],
         body: Buffer.from(post ?? ""),
-        timeoutMs: LIMITS.publishedKeyTimeoutMs,
-        responseBodyBytesMax: LIMITS.publishedKeyBytesMax,
+        timeoutMs: limits.publishedKeyTimeoutMs,
+        responseBodyBytesMax: limits.publishedKeyBytesMax,
         signal: new AbortController().signal,
       },
       { client, clock },
     );
     const { statusCode, errorCode, errorMessage, responseBody, responseTruncated } = result;
     if (statusCode === null || responseTruncated || (errorCode !== null && errorCode !== "http_status")) {
-      throw new Error(errorMessage ?? `the answer is larger than ${LIMITS.publishedKeyBytesMax} bytes`);
+      throw new Error(errorMessage ?? `the answer is larger than ${limits.publishedKeyBytesMax} bytes`);
     }
     return { status: statusCode, body: responseBody };
   };
   const keys = new PublishedKeys({
     fetch,
     clock,
-    roots: seams.certificateAuthorities ? [seams.certificateAuthorities] : rootCertificates,
-    keysMax: LIMITS.publishedKeysMax,
-    ttlMs: LIMITS.publishedKeyTtlMs,
-    refreshMs: LIMITS.publishedKeyRefreshMs,
-    unknownTtlMs: LIMITS.publishedKeyUnknownMs,
-    fetchesMax: LIMITS.publishedKeyFetchesMax,
-    fetchesPerMinuteMax: LIMITS.publishedKeyFetchesPerMinuteMax,
-    keysPerRequestMax: LIMITS.publishedKeysPerRequestMax,
+    roots: seams.vendorKeys?.roots ?? rootCertificates,
+    keysMax: limits.publishedKeysMax,
+    ttlMs: limits.publishedKeyTtlMs,
+    refreshMs: limits.publishedKeyRefreshMs,
+    unknownTtlMs: limits.publishedKeyUnknownMs,
+    fetchesMax: limits.publishedKeyFetchesMax,
+    fetchesPerMinuteMax: limits.publishedKeyFetchesPerMinuteMax,
+    keysPerRequestMax: limits.publishedKeysPerRequestMax,
     onFailure: (url, err) => logger.warn({ url, err }, "a vendor's signing key could not be fetched"),
   });
   return { keys, close: () => client.close() };
 }
 
 /** Deliveries must not take the connections that verifying needs. */
-function createClient(policy: DestinationPolicy, { resolver, certificateAuthorities }: AppSeams): HttpClient {
-  const connections = LIMITS.publishedKeyFetchesMax;
+function createClient(
+  policy: DestinationPolicy,
+  limits: Limits,
+  { resolver, certificateAuthorities }: AppSeams,
+): HttpClient {
+  const connections = limits.publishedKeyFetchesMax;
   return new HttpClient({
     policy,
     limits: { connectionsMax: connections, connectionsPerOriginMax: connections, waitersMax: connections },

@@ -38,10 +38,10 @@ import { openStore, type Store } from "./store/store.ts";
 export interface AppSeams {
   readonly clock?: Clock;
   readonly resolver?: Resolver;
-  /** PEM certificates that deliveries, and vendors' certificates, are trusted by instead of the system's. */
+  /** PEM certificates that outbound requests trust instead of the system's. */
   readonly certificateAuthorities?: string;
-  /** Where a vendor's key is fetched in place of its own URL. */
-  readonly keyUrl?: (url: string) => string;
+  /** Where a vendor's key is fetched in place of its own URL, and PEM roots in place of the public ones. */
+  readonly vendorKeys?: { readonly urlOf: (url: string) => string; readonly roots: readonly string[] };
   readonly random?: () => number;
   /** Bounds of the port that take the place of those in LIMITS. */
   readonly limits?: Partial<Limits>;
@@ -173,7 +173,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     leaseMs: config.deliveryLeaseMs,
     batchRetriesMax: LIMITS.batchRetriesMax,
   });
-  const { keys, close: closeKeys } = createPublishedKeys({ policy, clock, logger, seams });
+  const { keys, close: closeKeys } = createPublishedKeys({ policy, clock, logger, limits, seams });
   const receiver = new Receiver({
     loader,
     recorder,

@@ -1,6 +1,6 @@
 /** Certificates that vendors publish beside their signatures. */
 import { type KeyObject, X509Certificate } from "node:crypto";
-import type { KeyAnswer, KeyTrust } from "./needed-key.ts";
+import { hasContent, type KeyAnswer, type KeyTrust } from "./needed-key.ts";
 
 /** Most certificates of one file, and largest file that is looked at, bytes. */
 export const CERTIFICATES_MAX = 8;
@@ -8,10 +8,13 @@ export const CERTIFICATE_BYTES_MAX = 65_536;
 
 const PEM = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+?-----END CERTIFICATE-----/g;
 
-/** The certificates in an answer, in their order; undefined where there are none, or too many, or one is broken. */
-export function readCertificates({ body }: KeyAnswer): readonly [X509Certificate, ...X509Certificate[]] | undefined {
-  if (body.length > CERTIFICATE_BYTES_MAX) return undefined;
-  const blocks = body.toString("latin1").match(PEM) ?? [];
+/**
+ * The certificates in an answer, in their order; undefined where there are none, or too many, or one is broken. Throws
+ * for an answer that says nothing about them.
+ */
+export function readCertificates(answer: KeyAnswer): readonly [X509Certificate, ...X509Certificate[]] | undefined {
+  if (!hasContent(answer) || answer.body.length > CERTIFICATE_BYTES_MAX) return undefined;
+  const blocks = answer.body.toString("latin1").match(PEM) ?? [];
   if (blocks.length > CERTIFICATES_MAX) return undefined;
   try {
     const [first, ...rest] = blocks.map((block) => new X509Certificate(block));

@@ -46,6 +46,15 @@ export function resolveKey(needed: NeededKey, name: string, fetched: KeyLookup):
 /** Tells a key from the other answers of `resolveKey`. */
 export const isKey = (answer: FetchedKey | NeededKey | Refusal): answer is FetchedKey => answer instanceof KeyObject;
 
+/** Answers that say that there is nothing there. */
+const NOTHING = new Set([400, 403, 404, 410]);
+
+/** Whether the answer has content (200); false where it says that there is none. Throws for any other answer. */
+export function hasContent({ status }: KeyAnswer): boolean {
+  if (status === 200 || NOTHING.has(status)) return status === 200;
+  throw new Error(`the vendor answered ${status}`);
+}
+
 /** Tells a needed key from any other outcome. */
 export function isNeededKey(outcome: object): outcome is NeededKey {
   return "keyId" in outcome;

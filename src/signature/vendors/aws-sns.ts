@@ -85,7 +85,7 @@ function neededCertificate(topic: string, location: unknown): NeededKey | Refusa
     keyId: url.href,
     url: url.href,
     read(answer, { nowMs }) {
-      const certificate = answer.status === 200 ? readCertificates(answer)?.[0] : undefined;
+      const certificate = readCertificates(answer)?.[0];
       return certificate && isValidAt(certificate, nowMs) ? rsaKeyOf(certificate) : undefined;
     },
   };

@@ -7,7 +7,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { isSignedBy, type Jwt, readJwt, secondsOf } from "../jwt.ts";
 import { textProblem } from "../key.ts";
 import type { IndexedKey, JudgeContext, Method, Outcome } from "../method.ts";
-import { isKey, type KeyAnswer, type NeededKey, resolveKey } from "../needed-key.ts";
+import { hasContent, isKey, type KeyAnswer, type NeededKey, resolveKey } from "../needed-key.ts";
 import { compilePlace, placeTexts } from "../place.ts";
 import { bodyField, bodyFields, type InboundRequest } from "../request.ts";
 import { setInBody } from "../signed.ts";
@@ -119,9 +119,9 @@ function neededKey(kid: string): NeededKey {
   return { keyId: `${JWKS_URL}#${kid}`, url: JWKS_URL, read: (answer) => readKeySet(answer, kid) };
 }
 
-function readKeySet({ status, body }: KeyAnswer, kid: string): KeyObject | undefined {
-  if (status !== 200) throw new Error(`Microsoft answered ${status}`);
-  const { keys } = JSON.parse(body.toString("utf8")) as { keys: readonly Record<string, unknown>[] };
+function readKeySet(answer: KeyAnswer, kid: string): KeyObject | undefined {
+  if (!hasContent(answer)) throw new Error("the vendor has no keys");
+  const { keys } = JSON.parse(answer.body.toString("utf8")) as { keys: readonly Record<string, unknown>[] };
   const key = keys.find((candidate) => candidate.kid === kid);
   if (key?.kty !== "RSA" || typeof key.n !== "string" || typeof key.e !== "string") return undefined;
   return createPublicKey({ key: { kty: "RSA", n: key.n, e: key.e }, format: "jwk" });

@@ -74,7 +74,6 @@ function neededCertificate(url: string, sandbox: boolean): NeededKey {
     keyId: url,
     url,
     read(answer, trust) {
-      if (answer.status !== 200) return undefined;
       const chain = readCertificates(answer);
       const name = `messageverificationcerts.${sandbox ? "sandbox." : ""}paypal.com`;
       if (chain === undefined || commonName(chain[0]) !== name || !isTrusted(chain, trust)) return undefined;

@@ -6,7 +6,7 @@ import { createHash, createPublicKey, type KeyObject, timingSafeEqual } from "no
 import { isSignedBy, type Jwt, readJwt, secondsOf } from "../jwt.ts";
 import { textProblem } from "../key.ts";
 import type { Method, Outcome } from "../method.ts";
-import { isKey, type KeyAnswer, type NeededKey, resolveKey } from "../needed-key.ts";
+import { hasContent, isKey, type KeyAnswer, type NeededKey, resolveKey } from "../needed-key.ts";
 import { compilePlace, placeText } from "../place.ts";
 import { type Refusal, refusal } from "../verdict.ts";
 
@@ -78,11 +78,10 @@ function neededKey({ environment, clientId, secret, fingerprint }: Credentials, 
   };
 }
 
-/** The key of an answer; a key that has expired, or that Plaid does not know (400), is none. */
-function readKeyAnswer({ status, body }: KeyAnswer, kid: string, nowMs: number): KeyObject | undefined {
-  if (status === 400) return undefined;
-  if (status !== 200) throw new Error(`Plaid answered ${status}`);
-  const { key } = JSON.parse(body.toString("utf8")) as { key: Record<string, unknown> };
+/** The key of an answer; a key that has expired, or that Plaid does not know, is none. */
+function readKeyAnswer(answer: KeyAnswer, kid: string, nowMs: number): KeyObject | undefined {
+  if (!hasContent(answer)) return undefined;
+  const { key } = JSON.parse(answer.body.toString("utf8")) as { key: Record<string, unknown> };
   const { kty, crv, x, y, expired_at: expiredAt } = key;
   if (key.kid !== kid || kty !== "EC" || crv !== "P-256" || typeof x !== "string" || typeof y !== "string")
     return undefined;
