@@ -62,11 +62,11 @@ with input as materialized (
     where d.expires_at <= now()
   returning d.event_id, encode(d.key, 'hex') as key
 ), fresh as materialized (
-  select i.*, i.reused or (i.reuse_key is not null and u.key is null) as source_event_id_reused
+  -- By membership, which is looked up by hash: a join would compare each row with each claim.
+  select i.*, i.reused
+    or (i.reuse_key is not null and (i.event_id, i.reuse_key) not in (select event_id, key from claims)) as source_event_id_reused
   from input i join current using (n)
-  left join claims r on r.event_id = i.event_id and r.key = i.repeat_key
-  left join claims u on u.event_id = i.event_id and u.key = i.reuse_key
-  where i.repeat_key is null or r.key is not null
+  where i.repeat_key is null or (i.event_id, i.repeat_key) in (select event_id, key from claims)
 ), recorded as (
   insert into events (id, organization_id, webhook_id, type, source_event_id, source_event_id_reused, status,
     verified, scheme, synthetic, content_type, size, received_at, headers, body, filler)
