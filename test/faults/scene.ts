@@ -172,6 +172,7 @@ export class Scene {
     this.arrivals.forget(webhook.id);
     // One at a time: together they could deadlock with the services' own statements.
     for (const table of HISTORY) await this.pool.query(`truncate ${table}`);
+    await this.pool.query("delete from webhooks where id = $1", [webhook.id]);
     // Gives the space of the log back, which a small disk needs.
     if (this.#disk) await this.pool.query("checkpoint");
   }

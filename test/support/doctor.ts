@@ -1,6 +1,5 @@
 /** The doctor as tests ask it. */
 import type { Pool } from "pg";
-import { expect } from "vitest";
 import { LIMITS, partitionPlan } from "../../src/config.ts";
 import type { ExaminationOptions } from "../../src/store/doctor/examination.ts";
 import { examine } from "../../src/store/doctor/examine.ts";
@@ -21,9 +20,4 @@ export async function examineStore(pool: Pool, overrides: Partial<ExaminationOpt
     signal: new AbortController().signal,
     ...overrides,
   });
-}
-
-/** The verdict after a fault: nothing is amiss, whatever is still owed. */
-export async function expectHealthy(pool: Pool): Promise<void> {
-  expect(await examineStore(pool)).toEqual([]);
 }

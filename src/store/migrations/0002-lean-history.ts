@@ -1,8 +1,8 @@
 /**
  * Less to write for each delivered event. Indexes ascend, so that inserts in order of time fill their pages instead of
- * splitting them in half. What every completion changes is in no index, and a page of deliveries keeps room for
- * the new versions of its rows, so that they need no new index entries. The attempt that succeeds is part of it. An event is found by its organization and id,
- * which is how everybody asks. JSON bodies are compressed, however small.
+ * splitting them in half. What every completion changes is in no index, and a page of deliveries keeps room for the new
+ * versions of its rows, so that they need no new index entries. The attempt that succeeds is part of it. An event is
+ * found by its organization and id, which is how everybody asks. JSON bodies are compressed, however small.
  */
 import { Migration } from "@mikro-orm/migrations";
 import { HISTORY } from "../partitions.ts";
