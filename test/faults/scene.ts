@@ -140,13 +140,17 @@ export class Scene {
 
   /** Resolves when nothing of the webhook is under way, or due before long. */
   async settled(webhook: RoundWebhook): Promise<void> {
-    const owed = `select 1 from delivery_queue where webhook_id = $1 and (lease_token is not null
-      or started_at is not null or due_at < now() + $2 * interval '1 millisecond') limit 1`;
+    const owed = `select delivery_id, due_at - now() as due_in, lease_token is not null as leased, started_at, attempts, held
+      from delivery_queue where webhook_id = $1 and (lease_token is not null
+      or started_at is not null or due_at < now() + $2 * interval '1 millisecond') limit 5`;
+    let rows: unknown[] | undefined;
     const look = async () => {
-      const found = await this.pool.query(owed, [webhook.id, LATER_MS]).catch(() => undefined);
-      return found?.rowCount === 0;
+      rows = (await this.pool.query(owed, [webhook.id, LATER_MS]).catch(() => undefined))?.rows;
+      return rows?.length === 0;
     };
-    await eventually("nothing is under way or due", look, SETTLED_MS_MAX);
+    await eventually("nothing is under way or due", look, SETTLED_MS_MAX).catch((error: Error) => {
+      throw new Error(`${error.message}, but ${JSON.stringify(rows)}`);
+    });
   }
 
   /** What is wrong with the processes: each must run and be ready. */
