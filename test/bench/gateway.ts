@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/store/embedded/embedded-postgres.ts";
@@ -82,15 +83,10 @@ export class Gateway {
     }
   }
 
-  /** Resolves when nothing waits in the queue any more. */
+  /** Resolves when nothing is under way any more, or due within the hour. */
   async settled(): Promise<void> {
-    while (
-      (await this.query<number>(
-        "select count(*)::int from delivery_queue where not held and due_at < now() + interval '1 day'",
-      )) > 0
-    ) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    const owed = "select exists (select from delivery_queue where not held and due_at < now() + interval '1 hour')";
+    while (await this.query<boolean>(owed)) await sleep(10);
   }
 
   /** Processor seconds used so far by the service and by PostgreSQL. */

@@ -66,8 +66,8 @@ async function measureAll(scene: Scene, starts: { cold: number; warm: number }):
     ],
   );
   await inTime("two processes", 18, () => measureReplicas(scene));
-  const history = await inTime("history and backlog", 45, () => measureHistory(scene, rates));
   const dropRatio = await inTime("retention", 14, () => measureRetention(scene, rates));
+  const history = await inTime("history and backlog", 45, () => measureHistory(scene, rates));
   const targets: Target[] = [
     ["receive at 64 connections, of the bare handler", rates.receive / rates.bare, "≥", 0.35],
     ["end to end a second", rates.endToEnd, "≥", 3_000],

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LIMITS } from "../../src/config.ts";
 import { retire } from "../../src/store/retention.ts";
 import { SECRET } from "./gateway.ts";
-import { makeBacklog, makeEvents, settleHistory } from "./history.ts";
+import { makeBacklog, makeEvents } from "./history.ts";
 import { percentile, type Sample } from "./load.ts";
 import { loadAtRate } from "./load-receive.ts";
 import { report } from "./report.ts";
@@ -23,7 +23,6 @@ export async function measureHistory(scene: Scene, before: Rates): Promise<{ rec
   const startMs = performance.now();
   await makeEvents(gateway, silent, today() - DAY_MS, HISTORY_EVENTS);
   await makeBacklog(gateway, silent, today() - DAY_MS, BACKLOG);
-  await settleHistory(gateway);
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
   const title = `Under ${HISTORY_EVENTS / 1e6} million events and ${BACKLOG / 1e6} million waiting deliveries (made in ${seconds} s)`;
   const after = await measureThroughput(scene, title, [64]);
@@ -46,7 +45,6 @@ export async function measureHistory(scene: Scene, before: Rates): Promise<{ rec
 /** How much longer the slowest receives take while a million events are dropped, as a ratio of 99th percentiles. */
 export async function measureRetention({ gateway, silent }: Scene, rates: Rates): Promise<number> {
   await makeEvents(gateway, silent, today() - (RETENTION_DAYS + 10) * DAY_MS, OLD_EVENTS);
-  await settleHistory(gateway);
   const rate = Math.floor(rates.receive / 2);
   const load = { port: gateway.port, path: silent.path, secret: SECRET, bytes: EVENT_BYTES, durationMs: RATE_MS };
   const calm = await loadAtRate({ ...load, rate });
