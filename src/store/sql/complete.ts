@@ -42,8 +42,8 @@ export interface CompletedAttempt {
 }
 
 // A row is its own fence as it is deleted or updated. Rows are locked in the order of their ids, which is that of the
-// input; a batch of which some go and some stay ($4) locks them all before, because it takes them in two steps. The
-// update of the partitioned table stands last, never in a CTE: see partitions.ts.
+// input; a batch of which some go and some stay ($4) locks them all before, because it takes them in two steps. So are
+// counters, where there are several. The update of the partitioned table stands last, never in a CTE: see partitions.ts.
 const COMPLETE = `
 with input as materialized (
   select * from json_to_recordset($1::json) as i (
@@ -82,7 +82,8 @@ with input as materialized (
     truncated, remote_address, next_at
   from fenced where next <> 'succeeded'
 ), counted as materialized (
-  select c.webhook_id from webhook_counters c where c.webhook_id in (select webhook_id from fenced)
+  select from webhook_counters c
+  where c.webhook_id in (select webhook_id from fenced) and (select count(distinct webhook_id) > 1 from fenced)
   order by c.webhook_id for update
 ), counters as (
   update webhook_counters c set delivery_count = c.delivery_count + f.first_attempts,
@@ -90,7 +91,7 @@ with input as materialized (
   from (select webhook_id, count(*) filter (where number = 1) as first_attempts,
       max(started_at + duration_ms * interval '1 millisecond') as ended_at
     from fenced group by webhook_id) f
-  where c.webhook_id = f.webhook_id and c.webhook_id in (select webhook_id from counted)
+  where c.webhook_id = f.webhook_id and (select count(*) from counted) >= 0
 )
 update deliveries d set status = case when f.next in ('retry', 'quick') then 'pending' else f.next end,
   attempt_count = f.number, url = f.url, next_attempt_at = f.next_at, updated_at = now(),
