@@ -17,6 +17,13 @@ export function placeText(place: CompiledPlace, request: InboundRequest): string
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
+/** Whether there is any text at a place. */
+export function hasText(place: CompiledPlace, request: InboundRequest): boolean {
+  return place.from === "body" && place.path.includes("*")
+    ? placeTexts(place, request).some((text) => text !== undefined)
+    : placeText(place, request) !== undefined;
+}
+
 /** The texts at a place whose path may name several; undefined stands for one that is not there or empty. */
 export function placeTexts(place: CompiledPlace, request: InboundRequest): readonly (string | undefined)[] {
   if (place.from === "header") return [placeText(place, request)];

@@ -16,8 +16,9 @@ export interface InboundRequest {
   readonly target?: string | undefined;
 }
 
-/** Parsed bodies by request object, so that verifying and identifying share one parse. */
-const parsedBodies = new WeakMap<InboundRequest, { readonly value: unknown }>();
+/** Where a request keeps its parsed body, so that verifying and identifying share one parse. */
+const PARSED = Symbol("parsed body");
+type Parsed = InboundRequest & { [PARSED]?: { readonly value: unknown } };
 
 /** The value at `path` of the JSON body (or of the JSON in a form's `payload`); undefined where there is none, or no JSON. Array members go by index. */
 export function bodyField(request: InboundRequest, path: readonly string[]): unknown {
@@ -26,40 +27,38 @@ export function bodyField(request: InboundRequest, path: readonly string[]): unk
 
 /** The values at a path in which a step `*` takes every member of a list; undefined stands for one that is not there. */
 export function bodyFields(request: InboundRequest, path: readonly string[]): readonly unknown[] {
-  return valuesAt(bodyJson(request), path);
+  const values: unknown[] = [];
+  collectValues(bodyJson(request), path, 0, values);
+  return values;
 }
 
 /** The request with one member of a list in its body in place of the whole. */
 export function memberRequest(request: InboundRequest, member: unknown): InboundRequest {
   const { header, body, method, url, target } = request;
-  const scoped = { header, body, method, url, target };
-  parsedBodies.set(scoped, { value: member });
-  return scoped;
+  return { header, body, method, url, target, [PARSED]: { value: member } } as Parsed;
 }
 
-function valuesAt(value: unknown, path: readonly string[]): readonly unknown[] {
-  const star = path.indexOf("*");
-  if (star < 0) return [valueAt(value, path)];
-  const list = valueAt(value, path.slice(0, star));
-  return Array.isArray(list) ? list.flatMap((member) => valuesAt(member, path.slice(star + 1))) : [undefined];
+function collectValues(root: unknown, path: readonly string[], from: number, values: unknown[]): void {
+  const star = path.indexOf("*", from);
+  const value = valueAt(root, path, from, star < 0 ? path.length : star);
+  if (star < 0) values.push(value);
+  else if (!Array.isArray(value)) values.push(undefined);
+  else for (const member of value) collectValues(member, path, star + 1, values);
 }
 
-function valueAt(root: unknown, path: readonly string[]): unknown {
+function valueAt(root: unknown, path: readonly string[], from = 0, to = path.length): unknown {
   let value = root;
-  for (const step of path) {
+  for (let index = from; index < to; index++) {
+    const step = path[index] ?? "";
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
     value = (value as Readonly<Record<string, unknown>>)[step];
   }
   return value;
 }
 
-function bodyJson(request: InboundRequest): unknown {
-  let parsed = parsedBodies.get(request);
-  if (parsed === undefined) {
-    parsed = { value: parseBody(request) };
-    parsedBodies.set(request, parsed);
-  }
-  return parsed.value;
+function bodyJson(request: Parsed): unknown {
+  request[PARSED] ??= { value: parseBody(request) };
+  return request[PARSED].value;
 }
 
 /**

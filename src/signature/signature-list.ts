@@ -2,7 +2,6 @@
 import { type CompiledPlace, compilePlace, placeText } from "./place.ts";
 import type { InboundRequest } from "./request.ts";
 import type { HmacScheme, PublicKeyScheme, SignatureEncoding } from "./scheme.ts";
-import { splitOnce } from "./template.ts";
 import type { CompiledTimestamp } from "./timestamp.ts";
 import { type Refusal, refusal } from "./verdict.ts";
 
@@ -27,8 +26,8 @@ export interface CompiledSignature {
   readonly kv: "=" | "," | undefined;
   readonly key: string;
   readonly prefix: string;
-  /** Splits a value into items. */
-  readonly separator: RegExp;
+  /** Splits a value into items: one character, or any of several. */
+  readonly separator: string | RegExp;
   readonly format: SignatureFormat;
 }
 
@@ -55,7 +54,7 @@ export function compileSignature(
     kv: sig.kv,
     key: sig.key ?? "",
     prefix: sig.prefix ?? "",
-    separator: new RegExp(`[${separators}]`),
+    separator: new Set(separators).size > 1 ? new RegExp(`[${separators}]`) : separators.charAt(0),
     format,
   };
 }
@@ -75,7 +74,7 @@ export function readSignatures(
     if (value === undefined) continue;
     const pairs = readPairs(signature, value);
     if (pairs === undefined) return refusal("malformed_signature", `${place.name} is too long`);
-    for (const [key, text] of pairs) {
+    for (const { key, text } of pairs) {
       if (key === timestampKey) {
         if (stamp !== undefined && stamp !== text) {
           return refusal("timestamp", `${namesOf(signature)} holds different timestamps`);
@@ -100,30 +99,36 @@ export function readSignatures(
 
 const namesOf = ({ places }: CompiledSignature): string => places.map((place) => place.name).join(", ");
 
-type Pair = readonly [key: string, text: string];
+interface Pair {
+  readonly key: string;
+  readonly text: string;
+}
 
 /** Items as key and text; without keys the key is "" and the prefix is taken off. Undefined beyond the bounds. */
 function readPairs({ kv, prefix, separator }: CompiledSignature, value: string): readonly Pair[] | undefined {
   if (value.length > SIGNATURE_CHARS_MAX) return undefined;
   const items = value.split(separator, SIGNATURE_ITEMS_MAX + 1);
   if (items.length > SIGNATURE_ITEMS_MAX) return undefined;
-  return items.flatMap((item): readonly Pair[] => {
+  const pairs: Pair[] = [];
+  for (const item of items) {
     const text = item.trim();
-    if (kv === ",") return commaPairs(text);
-    if (kv === "=") {
-      const [key, signature] = splitOnce(text, "=");
-      return signature === undefined ? [] : [[key.trim(), unprefixed(signature.trim(), prefix)]];
+    if (text === "") continue;
+    if (kv === ",") addCommaPairs(pairs, text);
+    else if (kv === undefined) pairs.push({ key: "", text: unprefixed(text, prefix) });
+    else {
+      const at = text.indexOf("=");
+      if (at >= 0) pairs.push({ key: text.slice(0, at).trim(), text: unprefixed(text.slice(at + 1).trim(), prefix) });
     }
-    return text === "" ? [] : [["", unprefixed(text, prefix)]];
-  });
+  }
+  return pairs;
 }
 
 /** `v1,AAA` and, where repeated headers were joined, `v1,AAA,v1,BBB`. A comma at the end is such a joint, too. */
-function commaPairs(item: string): readonly Pair[] {
+function addCommaPairs(pairs: Pair[], item: string): void {
   const words = item.split(",").filter((word) => word !== "");
-  const pairs: Pair[] = [];
-  for (let index = 0; index + 1 < words.length; index += 2) pairs.push([words[index] ?? "", words[index + 1] ?? ""]);
-  return pairs;
+  for (let index = 0; index + 1 < words.length; index += 2) {
+    pairs.push({ key: words[index] ?? "", text: words[index + 1] ?? "" });
+  }
 }
 
 /** Empty text, which decodes to no signature, where the prefix is not there. */

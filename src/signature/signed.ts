@@ -9,6 +9,7 @@ import { fillTemplate, parseTemplate, type Template } from "./template.ts";
 import {
   type CompiledTimestamp,
   checkTimestamp,
+  stampPattern,
   timestampText,
   withoutTimestamp,
   writeTimestamp,
@@ -49,6 +50,7 @@ export function compileSigned(
       pastSecondsMax: ts.tol,
       futureSecondsMax: ts.future,
       numberOnly: ts.json === "number",
+      pattern: ts.from === "body" ? stampPattern(ts.name.split(".")) : undefined,
       fixedLength: content.timestampTouches,
     },
     urls,
@@ -134,7 +136,7 @@ export function noMatch(secretCount: number): Refusal {
 
 function signedContent(signed: CompiledSigned, request: InboundRequest): readonly (string | Buffer)[] {
   const { timestamp: rule } = signed;
-  if (rule?.place.from === "body") return [withoutTimestamp(rule.place.path, request.body)];
+  if (rule?.pattern !== undefined) return [withoutTimestamp(rule.pattern, request.body)];
   const list = readSignatures(signed.signature, request, rule);
   const text = rule && timestampText(rule, request, isRefusal(list) ? undefined : list.timestamp);
   const parts = fillTemplate(signed.content, request, text);

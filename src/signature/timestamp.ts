@@ -16,6 +16,8 @@ export interface CompiledTimestamp {
   readonly futureSecondsMax: number | null;
   /** Whether text does not count as a number. */
   readonly numberOnly: boolean;
+  /** What of a body the timestamp is, where it stands there. */
+  readonly pattern: RegExp | undefined;
   /** Whether its length is fixed, because nothing separates it from its neighbours in what is signed. */
   readonly fixedLength: boolean;
 }
@@ -80,8 +82,13 @@ export function writeTimestamp(unit: CompiledTimestamp["unit"], nowMs: number): 
   return String(Math.floor(unit === "s" ? nowMs / 1000 : nowMs));
 }
 
-/** A body without its timestamp, which is made anew for each try: every member of that name loses its value. */
-export function withoutTimestamp(path: readonly string[], body: Buffer): string {
+/** What `withoutTimestamp` takes out: the value of every member of that name. */
+export function stampPattern(path: readonly string[]): RegExp {
   const name = JSON.stringify(path.at(-1)).replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  return body.toString("latin1").replaceAll(new RegExp(`${name}\\s*:\\s*(?:"[^"]*"|[-+.0-9eE]+)`, "g"), "");
+  return new RegExp(`(${name}\\s*:)\\s*(?:"[^"]*"|[-+.0-9eE]+)`, "g");
+}
+
+/** A body without its timestamp, which is made anew for each try. */
+export function withoutTimestamp(pattern: RegExp, body: Buffer): string {
+  return body.toString("latin1").replaceAll(pattern, "$1");
 }

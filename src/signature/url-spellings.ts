@@ -7,7 +7,8 @@ export function urlSpellings(
   url: string | undefined,
 ): readonly (string | undefined)[] {
   if (url === undefined || how === "exact") return [url];
-  return [...new Set(how === "with-port" ? [withoutPort(url), withPort(url)] : [url, decodedForHubspot(url)])];
+  if (how === "with-port") return [...new Set([withoutPort(url), withPort(url)])];
+  return url.includes("%") ? [...new Set([url, decodedForHubspot(url)])] : [url];
 }
 
 /** Scheme, authority without its port, port, and the rest. */

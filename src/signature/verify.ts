@@ -6,7 +6,7 @@ import type { CompiledScheme, CompiledSource } from "./compile.ts";
 import { describeMissing, describeUnusableSecrets } from "./explain.ts";
 import { isForm } from "./form.ts";
 import { isNeededKey, type KeyLookup, type NeededKey } from "./needed-key.ts";
-import { placeTexts } from "./place.ts";
+import { hasText } from "./place.ts";
 import type { HeaderLookup, InboundRequest } from "./request.ts";
 import type { PreparedSecrets } from "./source.ts";
 import { isRefusal, type Refusal, refusal, type Verdict } from "./verdict.ts";
@@ -60,21 +60,25 @@ export function chooseScheme(
   request: InboundRequest,
   secrets?: PreparedSecrets,
 ): CompiledScheme | Refusal {
-  const [first, second, ...others] = source.schemes.filter((scheme) => bears(request, scheme));
+  const [only] = source.schemes;
+  if (source.schemes.length === 1) {
+    return bears(request, only) ? only : refusal("missing_signature", describeMissing(source, request));
+  }
+  const borne = source.schemes.filter((scheme) => bears(request, scheme));
+  const [first, second] = borne;
   if (first === undefined) return refusal("missing_signature", describeMissing(source, request));
   if (second === undefined) return first;
   if (source.exclusive) {
     const names = [first, second].map(({ method }) => method.places[0]?.name).join(" and ");
     return refusal("ambiguous", `${names} are both present: the sender must use only one of them`);
   }
-  return [first, second, ...others].find((scheme) => secrets?.judges[source.schemes.indexOf(scheme)]) ?? first;
+  return borne.find((scheme) => secrets?.judges[source.schemes.indexOf(scheme)]) ?? first;
 }
 
 /** Whether the request has a value where the scheme's signatures stand. */
 function bears(request: InboundRequest, { method, body }: CompiledScheme): boolean {
   if (body !== undefined && (body === "form") !== isForm(request.header)) return false;
-  const { places } = method;
-  return places.length === 0 || places.some((place) => placeTexts(place, request).some((text) => text !== undefined));
+  return method.places.length === 0 || method.places.some((place) => hasText(place, request));
 }
 
 function refused(scheme: string, { check, reason }: Refusal): Verdict {

@@ -3,10 +3,12 @@ import { edgeBench } from "./edge.ts";
 import { inTime } from "./in-time.ts";
 import { writeReport } from "./report.ts";
 import { serviceBench } from "./service.ts";
+import { verifyBench } from "./verify.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   service: serviceBench,
   edge: () => inTime("edge", 30, edgeBench),
+  verify: verifyBench,
 };
 
 const RESULTS = "bench-results.json";
