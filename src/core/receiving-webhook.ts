@@ -4,7 +4,11 @@ import type { SecretBox } from "../security/secret-box.ts";
 import type { CompiledSource } from "../signature/compile.ts";
 import { prepareForwardSecrets } from "../signature/outbound.ts";
 import { ACTIVE_SECRETS_MAX, findSource, type PreparedSecrets, prepareSecrets } from "../signature/source.ts";
+import { findSourceWith } from "../signature/verification/source.ts";
 import type { SealedSecret, WebhookRecord } from "../store/sql/lookup.ts";
+import { verificationOf } from "./webhook-verification.ts";
+
+type OnUnusable = (webhookId: string, error: unknown) => void;
 
 interface OpenSecret {
   readonly text: string;
@@ -22,11 +26,13 @@ export class ReceivingWebhook {
   #forwardKeys: readonly KeyObject[] = [];
   #forwardUntilMs = 0;
 
-  /** Secrets that do not open, or whose hash does not match, are left out and reported. */
-  constructor(record: WebhookRecord, box: SecretBox, onUnusable: (webhookId: string, error: unknown) => void) {
+  /** Secrets that do not open, or whose hash does not match, are left out and reported; so are settings of no use. */
+  constructor(record: WebhookRecord, box: SecretBox, onUnusable: OnUnusable) {
     this.record = record;
-    this.source = findSource(record.source);
-    this.#receive = openAll(record, "receive", box, onUnusable);
+    const source = compile(record, onUnusable);
+    this.source = source ?? findSource("custom");
+    // Without a source of its own no secret counts, so that nothing is accepted.
+    this.#receive = source ? openAll(record, "receive", box, onUnusable) : [];
     this.#forward = openAll(record, "forward", box, onUnusable);
     this.#prepared = prepareSecrets(this.source, []);
   }
@@ -68,11 +74,21 @@ export class ReceivingWebhook {
   }
 }
 
+/** Undefined if the stored settings are of no use to this version. */
+function compile(record: WebhookRecord, onUnusable: OnUnusable): CompiledSource | undefined {
+  try {
+    return findSourceWith(record.source, verificationOf(record));
+  } catch (error) {
+    onUnusable(record.id, error);
+    return undefined;
+  }
+}
+
 function openAll(
   record: WebhookRecord,
   purpose: SealedSecret["purpose"],
   box: SecretBox,
-  onUnusable: (webhookId: string, error: unknown) => void,
+  onUnusable: OnUnusable,
 ): OpenSecret[] {
   return record.secrets.flatMap((secret) => {
     if (secret.purpose !== purpose) return [];

@@ -4,7 +4,8 @@ import { AppError, invalidField } from "../errors.ts";
 import type { CompiledSource } from "../signature/compile.ts";
 import { identify } from "../signature/event-identity.ts";
 import { canSign, type SignedRequest, type SignInput, SigningError, samplePayload, sign } from "../signature/sign.ts";
-import { findSource, type PreparedSecrets, prepareSecrets, secretProblem } from "../signature/source.ts";
+import { type PreparedSecrets, prepareSecrets, secretProblem } from "../signature/source.ts";
+import type { Verification } from "../signature/verification/settings.ts";
 import type { Caller } from "./caller.ts";
 import { newId } from "./ids.ts";
 import type { PublishedKeys } from "./published-keys.ts";
@@ -12,10 +13,13 @@ import type { Receipt, Receiver } from "./receive.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import type { WebhookLoader } from "./webhook-loader.ts";
 import { noSuchWebhook, RECEIVE_PATH } from "./webhook-settings.ts";
+import { resolveVerifier } from "./webhook-verification.ts";
 
 /** A captured request, and what to judge it by: a webhook of the caller's, or a source and a secret. */
 export interface CapturedRequest {
-  readonly subject: { readonly webhookId: string } | { readonly source: string; readonly secret: string };
+  readonly subject:
+    | { readonly webhookId: string }
+    | { readonly source: string; readonly secret: string; readonly verification: Verification | null };
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
   readonly method: string;
@@ -68,13 +72,14 @@ export class Signatures {
     };
     const verdict = await this.#keys.judge({ source, secrets, request, nowMs, owner: caller.organizationId });
     const { type, id } = identify(source, request, verdict.scheme);
-    const reason = verdict.valid ? null : verdict.reason;
-    return { valid: verdict.valid, scheme: verdict.scheme, reason, eventType: type, eventId: id };
+    const valid = verdict.valid && verdict.verified;
+    const reason = valid ? null : verdict.valid ? NOTHING_VERIFIED : verdict.reason;
+    return { valid, scheme: verdict.scheme, reason, eventType: type, eventId: id };
   }
 
   async #secrets(caller: Caller, subject: CapturedRequest["subject"], nowMs: number): Promise<PreparedSecrets> {
     if ("webhookId" in subject) return (await this.#webhook(caller, subject.webhookId)).keysAt(nowMs);
-    const source = findSource(subject.source);
+    const source = resolveVerifier(subject.source, subject.verification);
     const problem = secretProblem(source, subject.secret);
     if (problem !== null) throw invalidField("secret", "secret", problem);
     return prepareSecrets(source, [subject.secret]);
@@ -87,7 +92,7 @@ export class Signatures {
   ): Promise<Receipt> {
     const webhook = await this.#webhook(caller, test.webhookId);
     const secret = webhook.currentSecret ?? "";
-    if (secret === "" && canSign(webhook.source)) {
+    if (secret === "" && canSign(webhook.source) && secretProblem(webhook.source, secret) !== null) {
       throw new AppError("CONFLICT", "the webhook has no usable secret; rotate it");
     }
     const type = test.eventType ?? webhook.record.events.find((pattern) => !pattern.includes("*")) ?? "test";
@@ -120,6 +125,8 @@ export class Signatures {
     return webhook;
   }
 }
+
+const NOTHING_VERIFIED = "nothing is verified: every request is taken, and its event marked unverified";
 
 function signOrExplain(source: CompiledSource, secret: string, input: SignInput): SignedRequest | undefined {
   try {

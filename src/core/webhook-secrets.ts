@@ -2,6 +2,7 @@
 import type { EntityManager } from "@mikro-orm/postgresql";
 import { invalidField } from "../errors.ts";
 import type { SecretBox } from "../security/secret-box.ts";
+import type { CompiledSource } from "../signature/compile.ts";
 import { generateSecret } from "../signature/key.ts";
 import { ACTIVE_SECRETS_MAX, findSource, generateSecretFor, secretForm, secretProblem } from "../signature/source.ts";
 import { type Webhook, WebhookSecret } from "../store/entities/webhook.ts";
@@ -13,8 +14,7 @@ export type SecretPurpose = "receive" | "forward";
  * The secret that a caller supplies for a source, checked; a generated one if none is supplied. Undefined where only the
  * provider can make it: it may become known once the webhook's URL is registered there.
  */
-export function chooseSecret(sourceName: string, supplied: string | undefined): string | undefined {
-  const source = findSource(sourceName);
+export function chooseSecret(source: CompiledSource, supplied: string | undefined): string | undefined {
   if (supplied === undefined) return generateSecretFor(source);
   const problem = secretProblem(source, supplied);
   if (problem !== null) throw invalidField("secret", "secret", problem);
@@ -22,16 +22,16 @@ export function chooseSecret(sourceName: string, supplied: string | undefined): 
 }
 
 /** A secret that takes the place of another, as `chooseSecret`; where only the provider can make it, it must be supplied. */
-export function chooseNextSecret(sourceName: string, supplied: string | undefined): string {
-  const text = chooseSecret(sourceName, supplied);
+export function chooseNextSecret(source: CompiledSource, supplied: string | undefined): string {
+  const text = chooseSecret(source, supplied);
   if (text !== undefined) return text;
-  const form = secretForm(findSource(sourceName));
-  throw invalidField("secret", "required", `only the provider can make it for source "${sourceName}": ${form}`);
+  const form = secretForm(source);
+  throw invalidField("secret", "required", `only the provider can make it for source "${source.name}": ${form}`);
 }
 
 /** An outbound secret: always in the form that Standard Webhooks verifiers take. */
 export function chooseForwardSecret(supplied: string | undefined): string {
-  return chooseSecret("standardwebhooks", supplied) ?? generateSecret();
+  return chooseSecret(findSource("standardwebhooks"), supplied) ?? generateSecret();
 }
 
 /** Adds a secret in force to the webhook, within the caller's transaction. */

@@ -1,6 +1,7 @@
 /** Pure rules of a webhook's settings: what a patch means against what stands. */
 import { AppError, invalidField } from "../errors.ts";
 import { findSource } from "../signature/source.ts";
+import type { Verification } from "../signature/verification/settings.ts";
 import type { WebhookStatus } from "../store/entities/webhook.ts";
 import { findUnmatchable, normalizeAllowlist } from "./allowlist.ts";
 
@@ -17,6 +18,9 @@ export interface WebhookPatch {
   readonly status?: string | null;
   readonly enabled?: boolean | null;
   readonly forwardingState?: string | null;
+  readonly verification?: Verification | null;
+  /** The only settings of `verification` that are meant, as JSON paths; all if absent. */
+  readonly verificationPaths?: readonly string[];
   readonly secret?: string;
 }
 

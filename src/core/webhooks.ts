@@ -2,9 +2,7 @@
 import { type EntityManager, LockMode } from "@mikro-orm/postgresql";
 import type { Pool } from "pg";
 import type { Clock } from "../clock.ts";
-import { invalidField } from "../errors.ts";
 import type { SecretBox } from "../security/secret-box.ts";
-import { findSource, keyKind, secretProblem } from "../signature/source.ts";
 import { Webhook, WebhookCounters, type WebhookStatus } from "../store/entities/webhook.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
 import { type OwedChange, owedStatement } from "../store/sql/hold.ts";
@@ -17,7 +15,6 @@ import {
   chooseForwardSecret,
   chooseNextSecret,
   chooseSecret,
-  currentSecret,
   issueSecret,
   rotateSecret,
   type SecretPurpose,
@@ -32,6 +29,7 @@ import {
   type UrlCheck,
   type WebhookPatch,
 } from "./webhook-settings.ts";
+import { applyVerification, resolveVerification, resolveVerifier, verifierOf } from "./webhook-verification.ts";
 
 /** A webhook with its counts, and with secrets in the answer that issues them. */
 export interface WebhookView {
@@ -43,7 +41,9 @@ export interface WebhookView {
 }
 
 /** A new webhook as a caller describes it. */
-export type NewWebhook = Omit<WebhookPatch, "name" | "forwardingState"> & { readonly name: string };
+export type NewWebhook = Omit<WebhookPatch, "name" | "forwardingState" | "verificationPaths"> & {
+  readonly name: string;
+};
 
 export interface Rotation {
   readonly purpose: SecretPurpose;
@@ -102,12 +102,14 @@ export class Webhooks {
     const id = newId();
     const now = new Date(clock.now());
     const source = resolveSource(input.source);
+    const verification = resolveVerification(null, input);
     const webhook = em.create(Webhook, {
       id,
       organizationId: caller.organizationId,
       name: resolveName(input.name),
       url: resolveUrl(input.url ?? null, id, checkUrl),
       source,
+      verification,
       description: input.description ?? null,
       events: resolveEvents(input.events ?? []),
       status: resolveStatus("active", input),
@@ -117,7 +119,7 @@ export class Webhooks {
       createdAt: now,
       updatedAt: now,
     });
-    const secret = chooseSecret(source, input.secret);
+    const secret = chooseSecret(resolveVerifier(source, verification), input.secret);
     const forwardSecret = chooseForwardSecret(undefined);
     await em.transactional(async (tx) => {
       await tx.persist(webhook).flush();
@@ -135,7 +137,7 @@ export class Webhooks {
     if (Object.keys(patch).length === 0) return await this.get(caller, id);
     const view = await this.#change(caller, id, async (em, webhook, now) => {
       const before = { url: webhook.url, flowing: isFlowing(webhook) };
-      await this.#applySource(em, webhook, patch, now);
+      await applyVerification(em, this.#options.box, webhook, patch, now);
       this.#applyFields(webhook, patch);
       applyForwarding(webhook, patch, before.url !== webhook.url, now);
       const change = owedChange(before, webhook);
@@ -161,7 +163,9 @@ export class Webhooks {
     const { purpose, graceSeconds } = rotation;
     return await this.#change(caller, id, async (em, webhook, now) => {
       const receive = purpose === "receive";
-      const text = receive ? chooseNextSecret(webhook.source, rotation.secret) : chooseForwardSecret(rotation.secret);
+      const text = receive
+        ? chooseNextSecret(verifierOf(webhook), rotation.secret)
+        : chooseForwardSecret(rotation.secret);
       await rotateSecret(em, box, webhook, { purpose, text, now, graceSeconds });
       return receive ? { secret: text } : { forwardSecret: text };
     });
@@ -186,27 +190,6 @@ export class Webhooks {
     });
   }
 
-  /** A source that takes another kind of key, or cannot use the secret in force, needs a secret in the same request. */
-  async #applySource(em: EntityManager, webhook: Webhook, patch: WebhookPatch, now: Date): Promise<void> {
-    const { box } = this.#options;
-    const source = patch.source === undefined ? webhook.source : resolveSource(patch.source);
-    const changed = source !== webhook.source;
-    if (changed || patch.secret !== undefined) {
-      const current = await currentSecret(em, box, webhook);
-      const supplied = patch.secret === current ? undefined : patch.secret;
-      if (supplied !== undefined && !changed) {
-        throw invalidField("secret", "rotate", "is changed by rotating it, not by an update");
-      }
-      if (supplied !== undefined) {
-        const text = chooseNextSecret(source, supplied);
-        await rotateSecret(em, box, webhook, { purpose: "receive", text, now, graceSeconds: 0 });
-      } else if (!fits(webhook.source, source, current)) {
-        throw invalidField("secret", "required", `source "${source}" takes another kind of secret; send it along`);
-      }
-    }
-    webhook.source = source;
-  }
-
   #applyFields(webhook: Webhook, patch: WebhookPatch): void {
     if (patch.name !== undefined) webhook.name = resolveName(patch.name);
     if (patch.url !== undefined) webhook.url = resolveUrl(patch.url, webhook.id, this.#options.checkUrl);
@@ -214,14 +197,6 @@ export class Webhooks {
     if (patch.events !== undefined) webhook.events = resolveEvents(patch.events);
     webhook.status = resolveStatus(webhook.status, patch);
   }
-}
-
-/** Whether a webhook that goes from one source to another may keep its secret. */
-function fits(from: string, to: string, secret: string | undefined): boolean {
-  const source = findSource(to);
-  return (
-    keyKind(source) === keyKind(findSource(from)) && secret !== undefined && secretProblem(source, secret) === null
-  );
 }
 
 const isFlowing = (webhook: Webhook): boolean => webhook.status === "active" && !webhook.forwardingStoppedAt;

@@ -1,4 +1,4 @@
-/** Entities → messages. Nothing else makes API messages. */
+/** Entities → messages. Nothing else makes messages of entities. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type ApiKey as ApiKeyMessage, ApiKeySchema } from "../../gen/alumia/webhooks/v1/api_key_service_pb.ts";
@@ -12,10 +12,12 @@ import { type Webhook as WebhookMessage, WebhookSchema } from "../../gen/alumia/
 import type { DeliveryDetail, DeliveryView } from "../core/deliveries.ts";
 import type { EventDetail, EventView } from "../core/events.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
+import { verificationOf } from "../core/webhook-verification.ts";
 import type { WebhookView } from "../core/webhooks.ts";
 import type { ApiKey } from "../store/entities/api-key.ts";
 import type { DeliveryAttempt } from "../store/entities/delivery.ts";
 import type { HeaderList } from "../store/entities/event.ts";
+import { verificationMessage } from "./verification.ts";
 
 const INT32_MAX = 2_147_483_647;
 
@@ -24,7 +26,7 @@ function time<Name extends string>(name: Name, date: Date | null | undefined): {
 }
 
 /** An optional field, left out when null. */
-function some<Name extends string, Value>(name: Name, value: Value | null | undefined): { [K in Name]?: Value } {
+export function some<Name extends string, Value>(name: Name, value: Value | null | undefined): { [K in Name]?: Value } {
   return (value === null || value === undefined ? {} : { [name]: value }) as { [K in Name]?: Value };
 }
 
@@ -43,6 +45,7 @@ function headerMap(headers: HeaderList | null | undefined): Record<string, strin
 export function webhookMessage(view: WebhookView, origin: string): WebhookMessage {
   const { webhook } = view;
   const receiveUrl = `${origin}${RECEIVE_PATH}${webhook.id}`;
+  const verification = verificationOf(webhook);
   return create(WebhookSchema, {
     id: webhook.id,
     name: webhook.name,
@@ -62,6 +65,7 @@ export function webhookMessage(view: WebhookView, origin: string): WebhookMessag
       ...some("reason", webhook.forwardingReason),
       ...time("stoppedAt", webhook.forwardingStoppedAt),
     },
+    ...(verification && { verification: verificationMessage(verification) }),
     ...(view.secret === undefined ? {} : { issuedSecret: { case: "secret", value: view.secret } }),
     ...(view.forwardSecret === undefined
       ? {}

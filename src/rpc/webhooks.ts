@@ -1,6 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type {
+  CreateWebhookRequest,
   VerifySignatureRequest,
   Webhook,
   WebhookService,
@@ -12,6 +13,7 @@ import { invalidField } from "../errors.ts";
 import { callerOf, originKey } from "./context.ts";
 import { webhookMessage } from "./messages.ts";
 import { pageFields, pageRequest } from "./page-request.ts";
+import { settingsOf, VERIFICATION_PATHS } from "./verification.ts";
 import { shown } from "./well-formed.ts";
 
 /** Items of a page where no limit is asked for. */
@@ -27,7 +29,9 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
       return { items, ...pageFields(page) };
     },
     async createWebhook(request, context) {
-      const view = await webhooks.create(callerOf(context), request as WebhookPatch & { name: string });
+      const { verification, ...input } = request as WebhookPatch & CreateWebhookRequest;
+      const settings = verification && { verification: settingsOf(verification) };
+      const view = await webhooks.create(callerOf(context), { ...input, ...settings });
       return { webhook: webhookMessage(view, context.values.get(originKey)) };
     },
     async getWebhook({ id }, context) {
@@ -79,11 +83,15 @@ const PATCHABLE: ReadonlyMap<string, Take> = new Map<string, Take>([
   ["enabled", (webhook) => ({ enabled: webhook.enabled ?? null })],
   ["forwarding", takeForwarding],
   ["forwarding.state", takeForwarding],
+  ["verification", ({ verification }) => ({ verification: verification ? settingsOf(verification) : null })],
   ["secret", (webhook) => (webhook.issuedSecret.case === "secret" ? { secret: webhook.issuedSecret.value } : {})],
 ]);
 
+/** Begins the path of a single setting of the verification. */
+const SETTING = "verification.";
+
 /** Fields that a full replacement resets where they are not given. */
-const REPLACEABLE = ["name", "url", "source", "description", "events", "status"];
+const REPLACEABLE = ["name", "url", "source", "description", "events", "status", "verification"];
 /** Fields that only we write; a client may send them back. */
 const OUTPUT_ONLY =
   /^(id|delivery_count|last_delivery_at|created_at|updated_at|receive_url|forward_secret|forwarding\.(reason|stopped_at))$/;
@@ -92,17 +100,21 @@ const OUTPUT_ONLY =
 function patchOf(webhook: Webhook, mask: readonly string[]): WebhookPatch {
   const names = mask.length === 0 ? populated(webhook) : mask.includes("*") ? replaced(webhook) : mask;
   const patch: Partial<WebhookPatch> = {};
+  const settingPaths: string[] = [];
   for (const path of names) {
     if (OUTPUT_ONLY.test(path)) continue;
-    const take = PATCHABLE.get(path);
+    const settingPath = path.startsWith(SETTING) ? VERIFICATION_PATHS.get(path.slice(SETTING.length)) : undefined;
+    if (settingPath !== undefined) settingPaths.push(settingPath);
+    const take = PATCHABLE.get(settingPath === undefined ? path : "verification");
     if (!take) throw invalidField("updateMask", "unknown", `names no field of a webhook: "${shown(path)}"`);
     Object.assign(patch, take(webhook));
   }
-  return patch;
+  if (settingPaths.length === 0 || names.includes("verification")) return patch;
+  return { ...patch, verificationPaths: settingPaths };
 }
 
 function populated(webhook: Webhook): string[] {
-  const names = ["name", "url", "source", "description", "status", "enabled", "forwarding"] as const;
+  const names = ["name", "url", "source", "description", "status", "enabled", "forwarding", "verification"] as const;
   const set: string[] = names.filter((name) => webhook[name] !== undefined);
   if (webhook.events.length > 0) set.push("events");
   if (webhook.issuedSecret.case === "secret") set.push("secret");
@@ -117,8 +129,9 @@ function replaced(webhook: Webhook): string[] {
 
 function capturedRequest(request: VerifySignatureRequest): CapturedRequest {
   const { webhookId, source = "", secret = "" } = request;
+  const verification = request.verification ? settingsOf(request.verification) : null;
   return {
-    subject: webhookId === undefined ? { source, secret } : { webhookId },
+    subject: webhookId === undefined ? { source, secret, verification } : { webhookId },
     headers: request.headers,
     body: Buffer.from(request.body ?? request.payload ?? ""),
     method: request.method ?? "POST",

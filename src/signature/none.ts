@@ -7,7 +7,7 @@ export const noMethod: BoundMethod = {
   secretForm: "any text, which is not used",
   places: [],
   needsUrl: false,
-  secretProblem: textProblem,
+  secretProblem: (text) => (text === "" ? undefined : textProblem(text)),
   generate: generateSecret,
   prepare: () => () => 0,
   sign: () => {},

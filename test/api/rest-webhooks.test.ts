@@ -44,6 +44,7 @@ test("create with only a name answers 201 with every field, unset ones null, zer
     updatedAt: body.createdAt,
     receiveUrl,
     forwarding: { state: "active", reason: null, stoppedAt: null },
+    verification: null,
     secret: expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=$/),
     forwardSecret: expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=$/),
   });

@@ -63,6 +63,31 @@ describe.each(directions)("%s", (_name, replicas) => {
     expect((await post(there, webhook)).status).toBe(401);
   });
 
+  test("verification: what it no longer describes is refused, what it does is taken", async () => {
+    const [here, there] = replicas();
+    const webhook = await createWarm();
+    const change = { verification: { scheme: "hmac", header: "x-acme-signature", prefix: "sha256=" } };
+    expect((await here.api.patch(`/webhooks/${webhook.id}`, change)).status).toBe(200);
+    expect(refused(await post(there, webhook))).toEqual([401, "UNAUTHORIZED"]);
+    const headers = { "x-acme-signature": hubSignature(webhook.secret, "{}")["x-hub-signature-256"] ?? "" };
+    expect((await send(receiveUrlAt(there.url, webhook), "{}", headers)).status).toBe(200);
+    await here.api.patch(`/webhooks/${webhook.id}`, { verification: null });
+    expect((await post(there, webhook)).status).toBe(200);
+  });
+
+  test("verification: an event marked unverified, and the next one verified again", async () => {
+    const [here, there] = replicas();
+    const webhook = await createWarm();
+    await here.api.patch(`/webhooks/${webhook.id}`, { verification: { scheme: "none" } });
+    const unverified = await post(there, webhook, "no secret of anybody's");
+    expect(await readEvent(there.api, unverified.body.eventId)).toMatchObject({ verified: false, scheme: "none" });
+    const change = { verification: null, secret: webhook.secret };
+    expect((await here.api.patch(`/webhooks/${webhook.id}`, change)).status).toBe(200);
+    expect(refused(await post(there, webhook, "no secret of anybody's"))).toEqual([401, "UNAUTHORIZED"]);
+    const { eventId } = (await post(there, webhook)).body;
+    expect(await readEvent(there.api, eventId)).toMatchObject({ verified: true, scheme: "hub-signature-256" });
+  });
+
   test("disabled, then active again", async () => {
     const [here, there] = replicas();
     const webhook = await createWarm();

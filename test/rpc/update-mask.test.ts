@@ -39,6 +39,66 @@ function settingsOf({ webhook }: Json): object {
   return { name, url, source, description, events, status, forwarding: forwarding.state };
 }
 
+/** Verification settings as the client shows them, empty lists left out. */
+const verificationOf = ({ webhook }: Json) => webhook.verification ?? null;
+
+const VERIFICATION = {
+  scheme: "hmac",
+  header: "x-sig",
+  content: "{ts}.{body}",
+  timestamp: { header: "x-time", unit: "ms", toleranceSeconds: 60 },
+};
+
+const verifications: [name: string, fields: Settings, paths: readonly string[] | undefined, expected: object | null][] =
+  [
+    ["no mask: replaced whole", { verification: { scheme: "none" } }, undefined, { scheme: "none" }],
+    ["no mask, not given: stays", { name: "new" }, undefined, VERIFICATION],
+    ["a mask: replaced whole", { verification: { scheme: "none" } }, ["verification"], { scheme: "none" }],
+    ["a mask, not given: cleared", {}, ["verification"], null],
+    ["*: not given, cleared", { name: "new" }, ["*"], null],
+    [
+      "a path within: that setting",
+      { verification: { header: "x-new", prefix: "v1=" } },
+      ["verification.header"],
+      { ...VERIFICATION, header: "x-new" },
+    ],
+    [
+      "a path within, in two steps",
+      { verification: { timestamp: { unit: "s" } } },
+      ["verification.timestamp.unit", "verification.timestamp.tolerance_seconds"],
+      { ...VERIFICATION, timestamp: { header: "x-time", unit: "s" } },
+    ],
+    [
+      "a path to a message within: replaced",
+      { verification: { timestamp: { header: "x-at" } } },
+      ["verification.timestamp"],
+      { ...VERIFICATION, timestamp: { header: "x-at" } },
+    ],
+    [
+      "the whole and a path within: the whole",
+      { verification: { scheme: "none" } },
+      ["verification.header", "verification"],
+      { scheme: "none" },
+    ],
+    [
+      "a path beside another field",
+      { name: "new", verification: { header: "x-new" } },
+      ["name", "verification.header"],
+      { ...VERIFICATION, header: "x-new" },
+    ],
+  ];
+
+test.each(verifications)("verification, %s", async (_name, fields, paths, expected) => {
+  const made = await client.unary("WebhookService/CreateWebhook", {
+    ...MADE,
+    source: "acme",
+    verification: VERIFICATION,
+  });
+  const updated = await update({ id: made.webhook.id, ...fields }, paths);
+  expect(verificationOf(updated)).toEqual(expected);
+  expect(await client.unary("WebhookService/GetWebhook", { id: made.webhook.id })).toEqual(updated);
+});
+
 const MADE_SETTINGS = { ...MADE, forwarding: "active" };
 type Settings = Readonly<Record<string, unknown>>;
 const cleared = { url: null, description: undefined, events: undefined };
@@ -133,6 +193,14 @@ const refused: [name: string, fields: Settings, paths: readonly string[] | undef
   ["an empty path", { name: "new" }, [""], "updateMask unknown"],
   ["a path below a plain field", { name: "new" }, ["name.first"], "updateMask unknown"],
   ["an unknown path within a message", { forwarding: { state: "stopped" } }, ["forwarding.nope"], "updateMask unknown"],
+  [
+    "an unknown path within verification",
+    { verification: { header: "x" } },
+    ["verification.nope"],
+    "updateMask unknown",
+  ],
+  ["its JSON name", { verification: { bodyField: "x" } }, ["verification.bodyField"], "updateMask unknown"],
+  ["a setting that makes no sense", { verification: { header: "x" } }, undefined, "verification.header unused"],
   ["a path below a path", { forwarding: { state: "stopped" } }, ["forwarding.state.x"], "updateMask unknown"],
   ["the name of a oneof", { name: "new" }, ["issued_secret"], "updateMask unknown"],
   ["a name of Object's own", { name: "new" }, ["constructor"], "updateMask unknown"],

@@ -14,6 +14,8 @@ const WebhookSchema = defineEntity({
     name: p.text(),
     url: p.text().nullable(),
     source: p.text(),
+    /** How requests are verified, in the API's JSON form; null: as the source's preset says. */
+    verification: p.json<object>().nullable(),
     description: p.text().nullable(),
     events: p.array<string>(),
     status: p.text().$type<WebhookStatus>(),

@@ -17,6 +17,8 @@ export interface WebhookRecord {
   readonly organizationId: string;
   readonly name: string;
   readonly source: string;
+  /** In the API's JSON form; null: as the source's preset says. */
+  readonly verification: object | null;
   readonly status: WebhookStatus;
   readonly events: readonly string[];
   readonly url: string | null;
@@ -26,7 +28,7 @@ export interface WebhookRecord {
 }
 
 const WEBHOOKS = `
-select w.id, w.organization_id, w.name, w.source, w.status, w.events, w.url,
+select w.id, w.organization_id, w.name, w.source, w.verification, w.status, w.events, w.url,
   w.forwarding_stopped_at is not null as stopped, w.version::text as version,
   (select coalesce(json_agg(json_build_object('purpose', s.purpose, 'sealed', encode(s.sealed, 'base64'),
       'hash', encode(s.hash, 'base64'), 'expires', extract(epoch from s.expires_at) * 1000)
@@ -39,6 +41,7 @@ interface WebhookRow {
   organization_id: string;
   name: string;
   source: string;
+  verification: object | null;
   status: WebhookStatus;
   events: string[];
   url: string | null;
@@ -59,6 +62,7 @@ function toRecord(row: WebhookRow): WebhookRecord {
     organizationId: row.organization_id,
     name: row.name,
     source: row.source,
+    verification: row.verification,
     status: row.status,
     events: row.events,
     url: row.url,
