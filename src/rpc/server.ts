@@ -12,6 +12,7 @@ import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.t
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import type { ApiKeys } from "../core/api-keys.ts";
 import type { Deliveries } from "../core/deliveries.ts";
@@ -36,6 +37,7 @@ import {
   introspectionServices,
 } from "./introspection.ts";
 import { receiveService } from "./receive.ts";
+import { sourceService } from "./sources.ts";
 import { webhookService } from "./webhooks.ts";
 
 export interface RpcOptions extends IntrospectionOptions {
@@ -78,6 +80,7 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     createServiceImplSpec<typeof EventService>(EventService, eventService(events, signatures, options.bodyChunkBytes)),
     createServiceImplSpec<typeof DeliveryService>(DeliveryService, deliveryService(deliveries)),
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
+    createServiceImplSpec<typeof SourceService>(SourceService, sourceService()),
     createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(receiver, options)),
   ];
   const introspection = introspectionServices(

@@ -17,10 +17,14 @@ export interface RestRoute {
   readonly bodyIds: readonly string[];
   /** Needs no API key. */
   readonly isPublic: boolean;
+  /** Shows the same to every organization. */
+  readonly isShared: boolean;
 }
 
 /** Services that take no API key. Adding one here is a decision, not an accident. */
 const PUBLIC_SERVICES = ["ReceiveService"];
+/** Services that hold nothing of any organization's; adding one here is a decision, too. */
+const SHARED_SERVICES = ["SourceService"];
 
 export async function restRoutes(): Promise<RestRoute[]> {
   const services = await allServices();
@@ -50,6 +54,7 @@ function routesOf(service: DescService, method: DescMethod): RestRoute[] {
       hasBody: binding.body !== undefined,
       bodyIds: binding.body === "*" ? idsOf(method.input, inPath) : [],
       isPublic: PUBLIC_SERVICES.includes(service.name),
+      isShared: SHARED_SERVICES.includes(service.name),
     };
   });
 }

@@ -21,9 +21,10 @@ const BODIES: Readonly<Record<string, object>> = {
 };
 
 const ROUTES = (await restRoutes()).filter((route) => !route.isPublic);
-const WITH_PATH_ID = ROUTES.filter(hasVariable);
-const WITH_BODY_ID = ROUTES.filter((route) => route.bodyIds.length > 0);
-const LISTS = ROUTES.filter((route) => route.method === "GET" && !hasVariable(route));
+const OWNED = ROUTES.filter((route) => !route.isShared);
+const WITH_PATH_ID = OWNED.filter(hasVariable);
+const WITH_BODY_ID = OWNED.filter((route) => route.bodyIds.length > 0);
+const LISTS = OWNED.filter((route) => route.method === "GET" && !hasVariable(route));
 
 /** Ids of one organization's rows, one of each kind. */
 interface Owned {

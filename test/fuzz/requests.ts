@@ -30,6 +30,8 @@ export function wellFormedRequest(method: DescMethod, { webhook, eventId, delive
     "EventService/ReplayEvent": { id: absent },
     "EventService/SendTestEvent": { webhookId: webhook.id },
     "ReceiveService/Receive": { webhookId: webhook.id },
+    "SourceService/ListSources": {},
+    "SourceService/GetSource": { name: "github" },
     "WebhookService/ListWebhooks": {},
     "WebhookService/CreateWebhook": { name: "webhook" },
     "WebhookService/GetWebhook": { id: webhook.id },

@@ -7,9 +7,10 @@ import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.t
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 
-const SERVICES = [ApiKeyService, DeliveryService, EventService, ReceiveService, WebhookService];
+const SERVICES = [ApiKeyService, DeliveryService, EventService, ReceiveService, SourceService, WebhookService];
 
 /** Every method of every generated service; throws where a service is missing from the list above. */
 export function generatedMethods(): readonly DescMethod[] {
@@ -28,6 +29,7 @@ export interface Clients {
   readonly deliveries: Client<typeof DeliveryService>;
   readonly events: Client<typeof EventService>;
   readonly receiving: Client<typeof ReceiveService>;
+  readonly sources: Client<typeof SourceService>;
   readonly webhooks: Client<typeof WebhookService>;
 }
 
@@ -37,6 +39,7 @@ export function createClients(transport: Transport): Clients {
     deliveries: createClient(DeliveryService, transport),
     events: createClient(EventService, transport),
     receiving: createClient(ReceiveService, transport),
+    sources: createClient(SourceService, transport),
     webhooks: createClient(WebhookService, transport),
   };
 }

@@ -25,6 +25,8 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<unknown>>> = 
   "EventService/GetEvent": ({ events }) => events.getEvent({ id: seeded.eventId }),
   "EventService/ListEvents": ({ events }) => events.listEvents({}),
   "EventService/ListWebhookEvents": ({ events }) => events.listWebhookEvents({ webhookId: seeded.webhook.id }),
+  "SourceService/GetSource": ({ sources }) => sources.getSource({ name: "github" }),
+  "SourceService/ListSources": ({ sources }) => sources.listSources({ limit: 3 }),
   "WebhookService/GetWebhook": ({ webhooks }) => webhooks.getWebhook({ id: seeded.webhook.id }),
   "WebhookService/ListWebhooks": ({ webhooks }) => webhooks.listWebhooks({ status: "active" }),
 };

@@ -24,6 +24,8 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<void>>> = {
   "EventService/ReplayEvent": replayEvent,
   "EventService/SendTestEvent": sendTestEvent,
   "ReceiveService/Receive": receive,
+  "SourceService/GetSource": getSource,
+  "SourceService/ListSources": listSources,
   "WebhookService/CreateWebhook": createWebhook,
   "WebhookService/DeleteWebhook": deleteWebhook,
   "WebhookService/GetWebhook": getWebhook,
@@ -194,6 +196,18 @@ async function retryDelivery({ deliveries }: Clients) {
   const before = destination.arrivals.length;
   expect((await deliveries.retryDelivery({ id: deliveryId })).delivery).toMatchObject({ id: deliveryId, eventId });
   expect((await destination.arrived(before + 1)).at(-1)?.headers["webhook-id"]).toBe(eventId);
+}
+
+async function getSource({ sources }: Clients) {
+  const { source } = await sources.getSource({ name: "GITHUB" });
+  expect(source).toMatchObject({ name: "github", label: "GitHub", secret: { from: "you" }, publicUrlRequired: false });
+}
+
+async function listSources({ sources }: Clients) {
+  const { items, nextCursor } = await sources.listSources({ limit: 2 });
+  expect(items.map(({ name }) => name)).toEqual(items.map(({ name }) => name).sort());
+  const next = await sources.listSources({ limit: 1, cursor: nextCursor ?? "" });
+  expect(next.items[0]?.name).not.toBe(items[1]?.name);
 }
 
 async function listApiKeys({ apiKeys }: Clients) {

@@ -60,8 +60,15 @@ test.each(invalidRequests)("%s %j: INVALID_ARGUMENT about each field", async (rp
 });
 
 /** What makes each RPC that names something name something unknown. */
-const unknown = { id: randomUUID(), webhookId: randomUUID(), webhook: { id: randomUUID(), name: "w" } };
-const naming = declaredRpcs.filter((rpc) => !/Service\/(List(Webhooks|Events|ApiKeys)|Create|GetEventBody)/.test(rpc));
+const unknown = {
+  name: randomUUID(),
+  id: randomUUID(),
+  webhookId: randomUUID(),
+  webhook: { id: randomUUID(), name: "w" },
+};
+const naming = declaredRpcs.filter(
+  (rpc) => !/Service\/(List(Webhooks|Events|ApiKeys|Sources)|Create|GetEventBody)/.test(rpc),
+);
 
 test.each(naming)("%s of what does not exist: NOT_FOUND", async (rpc) => {
   const subject = rpc.endsWith("/VerifySignature") ? { webhookId: unknown.webhookId, payload: "{}" } : unknown;

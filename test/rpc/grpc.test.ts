@@ -22,6 +22,8 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
   "EventService/ReplayEvent": replayEvent,
   "EventService/SendTestEvent": sendTestEvent,
   "ReceiveService/Receive": receive,
+  "SourceService/GetSource": getSource,
+  "SourceService/ListSources": listSources,
   "WebhookService/CreateWebhook": createWebhook,
   "WebhookService/DeleteWebhook": deleteWebhook,
   "WebhookService/GetWebhook": getWebhook,
@@ -232,6 +234,21 @@ async function retryDelivery() {
   expect(delivery).toMatchObject({ id: deliveryId, eventId });
   const arrivals = await destination.arrived(before + 1);
   expect(arrivals.at(-1)?.headers["webhook-id"]).toBe(eventId);
+}
+
+async function getSource() {
+  const { source } = await client.unary("SourceService/GetSource", { name: "GitHub" });
+  expect(source).toMatchObject({ name: "github", label: "GitHub", bodyAuthenticated: true, success: { status: 200 } });
+  expect(source.secret.from).toBe("you");
+  expect(source.forms).toMatchObject([{ name: "github", kind: "hmac", headers: ["x-hub-signature-256"] }]);
+  expect(source.setup[0]).toContain(`${service.url}/api/v1/webhooks/receive/{webhookId}`);
+}
+
+async function listSources() {
+  const { items, nextCursor, hasMore } = await client.unary("SourceService/ListSources", { limit: 2 });
+  expect([items.length, hasMore]).toEqual([2, true]);
+  const next = await client.unary("SourceService/ListSources", { limit: 1, cursor: nextCursor });
+  expect(next.items[0].name > items[1].name).toBe(true);
 }
 
 async function listApiKeys() {

@@ -16,6 +16,7 @@ const SERVICES = [
   "alumia.webhooks.v1.DeliveryService",
   "alumia.webhooks.v1.EventService",
   "alumia.webhooks.v1.ReceiveService",
+  "alumia.webhooks.v1.SourceService",
   "alumia.webhooks.v1.WebhookService",
   "grpc.health.v1.Health",
   "grpc.reflection.v1.ServerReflection",

@@ -7,6 +7,7 @@ import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.t
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { Reason } from "../../src/errors.ts";
@@ -32,6 +33,7 @@ const { getWebhook, listWebhooks, createWebhook, updateWebhook, deleteWebhook } 
 const { rotateWebhookSecret, verifySignature } = WebhookService.method;
 const { getEvent, listEvents, listWebhookEvents, replayEvent, sendTestEvent } = EventService.method;
 const { getDelivery, listWebhookDeliveries, retryDelivery } = DeliveryService.method;
+const { getSource, listSources } = SourceService.method;
 const { listApiKeys, createApiKey, revokeApiKey } = ApiKeyService.method;
 
 /** Calls that can be made again and again with the same answer; every reading unary RPC is among them. */
@@ -42,6 +44,8 @@ const ANSWERED: readonly (() => Call)[] = [
   () => [getEvent, { id: seeded.eventId }, ["GET", `/webhooks/events/${seeded.eventId}`]],
   () => [listEvents, { limit: 1 }, ["GET", "/webhooks/events?limit=1"]],
   () => [listWebhookEvents, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/events`]],
+  () => [getSource, { name: "github" }, ["GET", "/sources/github"]],
+  () => [listSources, { limit: 3 }, ["GET", "/sources?limit=3"]],
   () => [getWebhook, { id: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}`]],
   () => [listWebhooks, { limit: 1, status: "active" }, ["GET", "/webhooks?limit=1&status=active"]],
   () => [verifySignature, captured(), ["POST", "/webhooks/verify", captured()]],
@@ -83,6 +87,8 @@ const REFUSED: readonly (readonly [code: string, call: () => Call])[] = [
   ["InvalidArgument", () => [listApiKeys, { limit: -1 }, ["GET", "/api-keys?limit=-1"]]],
   ["InvalidArgument", () => [createApiKey, {}, ["POST", "/api-keys", {}]]],
   ["InvalidArgument", () => [getEvent, { id: "x" }, ["GET", "/webhooks/events/x"]]],
+  ["InvalidArgument", () => [listSources, { limit: 101 }, ["GET", "/sources?limit=101"]]],
+  ["NotFound", () => [getSource, { name: unknown }, ["GET", `/sources/${unknown}`]]],
   ["NotFound", () => [getWebhook, { id: unknown }, ["GET", `/webhooks/${unknown}`]]],
   [
     "NotFound",

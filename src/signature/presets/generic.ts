@@ -39,7 +39,7 @@ export const GENERIC = {
     secret: {
       from: "you",
       form: "whsec_ and base64 of 24 to 64 bytes for Standard Webhooks; any text for x-hub-signature-256",
-      where: "In the sender's configuration.",
+      where: "The sender's configuration.",
     },
     setup: [
       "Have the sender POST to {receiveUrl}.",
@@ -56,7 +56,7 @@ export const GENERIC = {
     secret: {
       from: "provider",
       form: "whsec_ and base64 of 24 to 64 bytes",
-      where: "Where the sender shows the endpoint's signing secret, or in its configuration.",
+      where: "The endpoint's page at the sender, or the sender's configuration.",
     },
     setup: ["Register {receiveUrl} as an endpoint.", "Set the endpoint's signing secret as this webhook's secret."],
     ackSecondsMax: 15,
@@ -84,7 +84,7 @@ export const GENERIC = {
     secret: {
       from: "known",
       form: "the sender's public key, whpk_ and base64 of 32 bytes",
-      where: "Where the sender publishes its verification key.",
+      where: "The sender's documentation or its endpoint's page.",
     },
     setup: ["Register {receiveUrl} as an endpoint.", "Set the sender's public key as this webhook's secret."],
     ackSecondsMax: 15,

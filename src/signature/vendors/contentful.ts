@@ -17,7 +17,8 @@ import { isRefusal, type Refusal, refusal } from "../verdict.ts";
 const SIGNATURE = compilePlace({ name: "x-contentful-signature" });
 const TIMESTAMP = "x-contentful-timestamp";
 const SIGNED_HEADERS = "x-contentful-signed-headers";
-const TOLERANCE_MS = 30_000;
+/** How old a request may be. */
+export const TOLERANCE_SECONDS = 30;
 const SIGNED_HEADERS_MAX = 64;
 const SECRET_CHARS = 64;
 const FORMAT = { encoding: "hex", bytesMin: 32, bytesMax: 32, hexCase: "lower" } as const;
@@ -67,7 +68,8 @@ function checkAge(text: string | undefined, nowMs: number): Refusal | undefined 
     return refusal("timestamp", `timestamp malformed: ${TIMESTAMP} must be milliseconds since 1970, digits only`);
   }
   const ageMs = nowMs - Number(text);
-  return ageMs < TOLERANCE_MS ? undefined : refusal("timestamp", `timestamp ${ageMs / 1000} s old, tolerance 30 s`);
+  if (ageMs < TOLERANCE_SECONDS * 1_000) return undefined;
+  return refusal("timestamp", `timestamp ${ageMs / 1_000} s old, tolerance ${TOLERANCE_SECONDS} s`);
 }
 
 function canonicalRequest(request: InboundRequest): readonly [head: string, body: Buffer] | Refusal {

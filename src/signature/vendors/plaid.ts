@@ -14,7 +14,8 @@ const PLACE = compilePlace({ name: "plaid-verification" });
 const FORM = "<environment>:<client id>:<secret>, the environment production or sandbox";
 const SECRET = /^(production|sandbox):([0-9A-Za-z]{1,128}):([0-9A-Za-z]{1,128})$/;
 const KEY_ID = /^[0-9A-Za-z-]{8,64}$/;
-const TOLERANCE_SECONDS = 300;
+/** How old a JWT may be. */
+export const TOLERANCE_SECONDS = 300;
 
 interface Credentials {
   readonly environment: string;
