@@ -30,6 +30,7 @@ import {
   sendMethodNotAllowed,
 } from "./exchange.ts";
 import { gzip } from "./metered-rpc.ts";
+import { createProvidersHandler, PROVIDERS_PATH } from "./providers-handler.ts";
 import { createReceiveHandler } from "./receive-handler.ts";
 import { requestOrigin } from "./request-origin.ts";
 import type { Watchdog } from "./watchdog.ts";
@@ -133,6 +134,7 @@ export function createRouter(options: RouterOptions): Router {
     jsonDepthMax: options.jsonDepthMax,
   });
 
+  const providers = createProvidersHandler(() => options.publicUrl ?? options.fallbackOrigin());
   const answerPreflight = createCors({
     origins: options.corsOrigins,
     methods: transcoder.routes().map((it) => it.method),
@@ -145,6 +147,7 @@ export function createRouter(options: RouterOptions): Router {
     if (path.startsWith(RECEIVE_PATH)) receive(exchange, path);
     else if (answerPreflight(exchange)) return;
     else if (path.startsWith("/api/")) void transcoder.handle(exchange.request, exchange.response);
+    else if (path === PROVIDERS_PATH) providers(exchange);
     else if (path === "/healthz" || path === "/readyz") health(exchange, path);
     else connect(exchange, path);
   }
