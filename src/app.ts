@@ -3,16 +3,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import { createClient, createWorker } from "./app-delivery.ts";
 import { createPublishedKeys } from "./app-published-keys.ts";
+import { createReceiving } from "./app-receiving.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { addressRanges, type Config, ConfigError, LIMITS, type Limits, partitionPlan } from "./config.ts";
 import { ApiKeys } from "./core/api-keys.ts";
 import { bootstrap } from "./core/bootstrap.ts";
 import { Deliveries } from "./core/deliveries.ts";
-import { EventRecorder } from "./core/event-recorder.ts";
 import { Events } from "./core/events.ts";
 import { noteDatabaseTime } from "./core/ids.ts";
-import { Receiver } from "./core/receive.ts";
 import { ReceivingWebhook } from "./core/receiving-webhook.ts";
+import { Rejections } from "./core/rejections.ts";
 import { Signatures } from "./core/signatures.ts";
 import { WebhookLoader } from "./core/webhook-loader.ts";
 import { Webhooks } from "./core/webhooks.ts";
@@ -160,30 +160,9 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     onRelease: () => worker.wake(),
     onDatabaseTime: noteDatabaseTime,
   });
-  const recorder = new EventRecorder({
-    pool,
-    limits: {
-      batchRowsMax: limits.receiveBatchRowsMax,
-      batchBytesMax: limits.receiveBatchBytesMax,
-      inFlightMax: limits.receiveBatchesInFlightMax,
-      queueRowsMax: limits.receiveQueueRowsMax,
-      queueBytesMax: limits.receiveQueueBytesMax,
-    },
-    dedupeWindowSeconds: config.dedupeWindowSeconds,
-    leaseMs: config.deliveryLeaseMs,
-    batchRetriesMax: LIMITS.batchRetriesMax,
-  });
   const { keys, close: closeKeys } = createPublishedKeys({ policy, clock, logger, limits, seams });
-  const receiver = new Receiver({
-    loader,
-    recorder,
-    handover: worker,
-    keys,
-    clock,
-    staleRetriesMax: LIMITS.receiveStaleRetriesMax,
-    perClientMax: limits.receivesPerClientMax,
-    perWebhookMax: limits.receivesPerWebhookMax,
-  });
+  const receiving = createReceiving({ config, limits, logger, store, clock, loader, keys, handover: worker });
+  const { receiver } = receiving;
   const apiKeys = new ApiKeys({ orm, pool, lookups: store.keyLookups, clock, production: config.production });
   const wake = () => worker.wake();
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
@@ -200,6 +179,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
       maintain: () => maintenance.wake(),
     }),
     events: new Events({ orm, pool, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax, wake }),
+    rejections: new Rejections({ orm }),
     deliveries: new Deliveries({ orm, pool, leaseMs: config.deliveryLeaseMs, wake }),
     apiKeys,
     signatures: new Signatures({ loader, receiver, keys, clock, publicUrl: config.publicUrl }),
@@ -265,7 +245,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     const graceMs = () => Math.max(untilMs - performance.now(), 0);
     const steps: [string, () => Promise<unknown>][] = [
       ["listener", () => listener.close(graceMs())],
-      ["recorder", () => Promise.race([recorder.drain(), sleep(graceMs(), undefined, { ref: false })])],
+      ["receiving", () => Promise.race([receiving.drain(), sleep(graceMs(), undefined, { ref: false })])],
       ["delivery", () => worker.stop(graceMs())],
       ["maintenance", () => Promise.race([maintenance.stop(), sleep(graceMs(), undefined, { ref: false })])],
       ["client", () => Promise.all([client.close(), closeKeys()])],

@@ -11,6 +11,7 @@ import { replayEvent } from "../store/sql/redeliver.ts";
 import { matchesAllowlist } from "./allowlist.ts";
 import type { Caller } from "./caller.ts";
 import { type DeliveryView, viewOf } from "./deliveries.ts";
+import { exactText } from "./exact-text.ts";
 import { newId } from "./ids.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
@@ -35,7 +36,6 @@ export interface EventBody {
 }
 
 const noSuchEvent = () => new AppError("NOT_FOUND", "no such event");
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class Events {
   readonly #orm: Orm;
@@ -83,7 +83,7 @@ export class Events {
     const view = { event, webhookName: webhook.name, headers: event.headers as unknown as HeaderList };
     if (event.size > this.#inlineBodyBytesMax) return { ...view, payload: null, body: null };
     const { body } = await this.body(caller, id);
-    return { ...view, payload: asText(body), body };
+    return { ...view, payload: exactText(body), body };
   }
 
   /** The exact bytes. */
@@ -127,12 +127,4 @@ function typesOf(event: Event, webhook: Webhook): readonly string[] {
   };
   const { types } = identify(findSource(webhook.source), request);
   return event.type ? [event.type, ...types] : types;
-}
-
-function asText(body: Buffer): string | null {
-  try {
-    return utf8.decode(body);
-  } catch {
-    return null;
-  }
 }

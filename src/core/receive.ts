@@ -23,6 +23,15 @@ import { isUuid, newId } from "./ids.ts";
 import type { PublishedKeys } from "./published-keys.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { redactHeaders } from "./redact-headers.ts";
+import {
+  leavesTrace,
+  type Refusal,
+  RefusedReceive,
+  type RefusedRequest,
+  type TraceBytes,
+  traceOf,
+} from "./refused-receive.ts";
+import type { Traces } from "./traces.ts";
 import { UnderWay } from "./under-way.ts";
 import type { WebhookLoader } from "./webhook-loader.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
@@ -61,6 +70,8 @@ export interface ReceiverOptions {
   readonly recorder: EventRecorder;
   readonly handover: Handover;
   readonly keys: PublishedKeys;
+  readonly traces: Traces;
+  readonly traceBytes: TraceBytes;
   readonly clock: Clock;
   /** How often a request whose webhook changed under it is judged anew. */
   readonly staleRetriesMax: number;
@@ -133,6 +144,21 @@ export class Receiver {
     throw new AppError("SERVICE_UNAVAILABLE", "the webhook is being changed; try again shortly");
   }
 
+  /**
+   * Leaves a trace of a refused request with its webhook, where there is one. Never rejects; resolves once the webhook
+   * is found, which nobody's answer waits for.
+   */
+  async leaveTrace(request: RefusedRequest, refusal: Refusal): Promise<void> {
+    const { loader, traces, traceBytes, clock } = this.#options;
+    const webhookId = request.webhookId.toLowerCase();
+    if (!leavesTrace(refusal) || !isUuid(webhookId)) return;
+    const nowMs = clock.now();
+    const webhook = loader.peek(webhookId) ?? (await loader.get(webhookId).catch(() => undefined));
+    if (!webhook) return;
+    const subject = { webhookId, check: refusal.check, client: request.client };
+    traces.leave(subject, () => traceOf(webhook, request, refusal, nowMs, traceBytes));
+  }
+
   /** Why the request is refused, or what it is admitted as. */
   async #judge(webhook: ReceivingWebhook, { request, synthetic }: Inbound): Promise<AppError | Admitted> {
     const disabled = refusalOfStatus(webhook);
@@ -142,7 +168,7 @@ export class Receiver {
     const nowMs = this.#options.clock.now();
     const judged = { source, secrets: webhook.keys(nowMs), request, nowMs, owner: webhook.record.id };
     const verdict = await this.#options.keys.judge(judged);
-    if (!verdict.valid) return new AppError("UNAUTHORIZED", verdict.reason);
+    if (!verdict.valid) return new RefusedReceive("UNAUTHORIZED", verdict.check, verdict.reason);
     return { ...identify(source, request, verdict.scheme), scheme: verdict.scheme, verified: verdict.verified };
   }
 
@@ -219,12 +245,12 @@ function successFor({ success }: CompiledSource, { header }: InboundRequest): Su
 function refusalOfHead(webhook: ReceivingWebhook, header: HeaderLookup): AppError | undefined {
   const disabled = refusalOfStatus(webhook);
   if (disabled) return disabled;
-  const reason = refuseHead(webhook.source, header);
-  return reason === undefined ? undefined : new AppError("UNAUTHORIZED", reason);
+  const refusal = refuseHead(webhook.source, header);
+  return refusal && new RefusedReceive("UNAUTHORIZED", refusal.check, refusal.reason);
 }
 
 const refusalOfStatus = ({ record }: ReceivingWebhook): AppError | undefined =>
-  record.status === "disabled" ? new AppError("FORBIDDEN", "this webhook is disabled") : undefined;
+  record.status === "disabled" ? new RefusedReceive("FORBIDDEN", "disabled", "this webhook is disabled") : undefined;
 
 /** The keys by which repeats of this event are found (DESIGN §5, Duplicates). */
 function repeatKeys(

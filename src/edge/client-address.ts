@@ -1,5 +1,5 @@
 /**
- * Whom the caps count: the client's address. Behind trusted proxies it is read from X-Forwarded-For, from right to
+ * Where a request comes from, and whom the caps count. Behind trusted proxies the client's address is read from X-Forwarded-For, from right to
  * left, because each proxy appends the peer that it saw and everything to the left of the first untrusted one is what
  * a client claims. `Forwarded` (RFC 7239) is not read: a proxy that writes one of the two passes on whatever a client
  * wrote in the other.
@@ -12,8 +12,8 @@ import type { RequestHead } from "./exchange.ts";
 /** An address with a port, in either family's form. */
 const WITH_PORT = /^(?:\[(?<ipv6>[^\]]*)\](?::\d{1,5})?|(?<ipv4>[\d.]+):\d{1,5})$/;
 
-/** An IPv4 address, or the /64 network that one IPv6 host can pick its addresses from. */
-export function clientOf(request: RequestHead, trustedProxies: BlockList): string {
+/** The client's address in its canonical spelling; "" where the connection is gone already. */
+export function addressOf(request: RequestHead, trustedProxies: BlockList): string {
   let address = plainAddress(request.socket.remoteAddress ?? "");
   if (address === undefined) return "";
   const hops = hopsOf(request.headers["x-forwarded-for"]);
@@ -23,8 +23,11 @@ export function clientOf(request: RequestHead, trustedProxies: BlockList): strin
     if (next === undefined) break;
     address = next;
   }
-  return isIP(address) === 4 ? address : `${networkOf(address)}::/64`;
+  return address;
 }
+
+/** The client as the caps count it: an IPv4 address, or the /64 network that one IPv6 host can pick its addresses from. */
+export const clientOf = (address: string): string => (isIP(address) === 6 ? `${networkOf(address)}::/64` : address);
 
 /** Whether this is the address of a peer whose X-Forwarded-* count. */
 export function isTrusted(address: string | undefined, trustedProxies: BlockList): boolean {

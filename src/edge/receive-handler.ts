@@ -8,10 +8,13 @@ import type { HeaderList, Receipt, Receiver } from "../core/receive.ts";
 import { noSuchWebhook, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
+import type { RestError } from "../rpc/error-mapping.ts";
+import { refusalOf } from "../rpc/receive.ts";
 import { sendAnswer } from "../transcode/answer.ts";
 import { type BodyMeter, readRawBody, tooLarge } from "../transcode/body-reader.ts";
 import { targetOf } from "../transcode/http-exchange.ts";
 import type { BodyHold } from "./body-budget.ts";
+import { clientOf } from "./client-address.ts";
 import {
   declaredBodyBytes,
   type Exchange,
@@ -33,39 +36,46 @@ export interface ReceiveHandlerOptions {
   readonly publicUrl: string | undefined;
   /** Cap of one body, bytes. */
   readonly bodyBytesMax: number;
-  /** The client as the caps count it. */
-  readonly clientOf: (request: HttpRequest) => string;
+  /** The client's address. */
+  readonly addressOf: (request: HttpRequest) => string;
   /** Opens the account of one request's body. */
   readonly meterBody: (request: HttpRequest) => BodyMeter & BodyHold;
 }
 
 export function createReceiveHandler(options: ReceiveHandlerOptions) {
-  const { receiver, logger, publicUrl, bodyBytesMax, clientOf, meterBody } = options;
+  const { receiver, logger, publicUrl, bodyBytesMax, addressOf, meterBody } = options;
 
   async function receive(exchange: Exchange, webhookId: string): Promise<void> {
     const { request } = exchange;
-    const client = clientOf(request);
+    const remoteAddress = addressOf(request);
+    const client = clientOf(remoteAddress);
+    const contentType = request.headers["content-type"] ?? null;
     const meter = meterBody(request);
-    let leave = () => {};
+    let leave: (() => void) | undefined;
+    let body: Buffer | undefined;
     try {
       if (!isUuid(webhookId)) throw noSuchWebhook();
-      if ((declaredBodyBytes(request) ?? 0) > bodyBytesMax) throw tooLarge(bodyBytesMax);
       leave = receiver.enter(client);
+      if ((declaredBodyBytes(request) ?? 0) > bodyBytesMax) throw tooLarge(bodyBytesMax);
       const header = headerLookup(request);
-      const body = await readAdmitted(exchange, receiver.admit(webhookId, header), meter);
+      body = await readAdmitted(exchange, receiver.admit(webhookId, header), meter);
       const target = targetOf(request);
       const receipt = await receiver.receive({
         webhookId,
         request: { header, body, method: "POST", url: publicUrl && publicUrl + target, target },
         headers: headerList(request.rawHeaders),
-        contentType: request.headers["content-type"] ?? null,
+        contentType,
         synthetic: false,
       });
       sendReceipt(exchange, receipt);
     } catch (error) {
-      answerError(exchange, error);
+      const refusal = refusalOf(error, answerError(exchange, error));
+      const size = body?.length ?? declaredBodyBytes(request);
+      const headers = headerList(request.rawHeaders);
+      const refused = { webhookId, method: "POST", headers, contentType, body, size, remoteAddress, client };
+      if (leave) await receiver.leaveTrace(refused, refusal);
     } finally {
-      leave();
+      leave?.();
       meter.release();
     }
   }
@@ -92,11 +102,12 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
     return await readRawBody(exchange, bounds);
   }
 
-  function answerError(exchange: Exchange, error: unknown): void {
+  function answerError(exchange: Exchange, error: unknown): RestError {
     const rest = encodeError(error);
     if (rest.status >= 500)
       logger.error({ err: error instanceof AppError ? (error.cause ?? error) : error }, "a receive failed");
     sendError(exchange, rest);
+    return rest;
   }
 
   return (exchange: Exchange, path: string): void => {

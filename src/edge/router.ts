@@ -9,13 +9,13 @@ import type { Receiver } from "../core/receive.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { createGrpcUnary, type StreamHandler } from "../grpc/unary.ts";
 import type { Logger } from "../observe/logger.ts";
-import { clientKey, originKey, stoppingKey } from "../rpc/context.ts";
+import { addressKey, clientKey, originKey, stoppingKey } from "../rpc/context.ts";
 import { restError, toConnectError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { splitTarget } from "../transcode/http-exchange.ts";
 import { createTranscoder } from "../transcode/transcoder.ts";
 import { type BodyBudget, createMeter } from "./body-budget.ts";
-import { clientOf as clientAddress } from "./client-address.ts";
+import { addressOf, clientOf } from "./client-address.ts";
 import { createConnectAdapter } from "./connect-adapter.ts";
 import { createCors } from "./cors.ts";
 import { readJson } from "./decode-errors.ts";
@@ -74,19 +74,23 @@ export function createRouter(options: RouterOptions): Router {
     trustedProxies: options.trustedProxies,
     fallback: options.fallbackOrigin,
   };
-  const clientOf = (request: RequestHead) => clientAddress(request, options.trustedProxies);
-  const meterBody = (request: RequestHead) => createMeter(options.budget.open(clientOf(request)), options.watchdog);
-  const contextValues = (request: RequestHead) =>
-    createContextValues()
+  const remoteAddress = (request: RequestHead) => addressOf(request, options.trustedProxies);
+  const meterBody = (request: RequestHead) =>
+    createMeter(options.budget.open(clientOf(remoteAddress(request))), options.watchdog);
+  const contextValues = (request: RequestHead) => {
+    const address = remoteAddress(request);
+    return createContextValues()
       .set(originKey, requestOrigin(request, origin))
       .set(stoppingKey, options.stopping)
-      .set(clientKey, clientOf(request));
+      .set(addressKey, address)
+      .set(clientKey, clientOf(address));
+  };
   const receive = createReceiveHandler({
     receiver: options.receiver,
     logger,
     publicUrl: options.publicUrl,
     bodyBytesMax: options.payloadBytesMax,
-    clientOf,
+    addressOf: remoteAddress,
     meterBody,
   });
   const transcoder = createTranscoder({

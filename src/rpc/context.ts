@@ -5,7 +5,8 @@ import { AppError } from "../errors.ts";
 
 export const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
 export const originKey = createContextKey<string>("", { description: "origin" });
-/** The client as the caps count it. */
+/** The client's address, and the client as the caps count it. */
+export const addressKey = createContextKey<string>("", { description: "address" });
 export const clientKey = createContextKey<string>("", { description: "client" });
 /** Aborts when the service is about to stop: streams that would go on for ever end then; calls that end by themselves do not. */
 export const stoppingKey = createContextKey<AbortSignal>(new AbortController().signal, { description: "stopping" });

@@ -13,11 +13,13 @@ import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_p
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
+import { TraceService } from "../../gen/alumia/webhooks/v1/trace_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import type { ApiKeys } from "../core/api-keys.ts";
 import type { Deliveries } from "../core/deliveries.ts";
 import type { Events } from "../core/events.ts";
 import type { Receiver } from "../core/receive.ts";
+import type { Rejections } from "../core/rejections.ts";
 import type { Signatures } from "../core/signatures.ts";
 import type { Webhooks } from "../core/webhooks.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -38,11 +40,13 @@ import {
 } from "./introspection.ts";
 import { receiveService } from "./receive.ts";
 import { sourceService } from "./sources.ts";
+import { traceService } from "./traces.ts";
 import { webhookService } from "./webhooks.ts";
 
 export interface RpcOptions extends IntrospectionOptions {
   readonly webhooks: Webhooks;
   readonly events: Events;
+  readonly rejections: Rejections;
   readonly deliveries: Deliveries;
   readonly apiKeys: ApiKeys;
   readonly signatures: Signatures;
@@ -74,10 +78,11 @@ export interface RpcServer {
 }
 
 export function createRpcServer(options: RpcOptions): RpcServer {
-  const { webhooks, events, deliveries, apiKeys, signatures, receiver } = options;
+  const { webhooks, events, rejections, deliveries, apiKeys, signatures, receiver } = options;
   const implementations = [
     createServiceImplSpec<typeof WebhookService>(WebhookService, webhookService(webhooks, signatures)),
     createServiceImplSpec<typeof EventService>(EventService, eventService(events, signatures, options.bodyChunkBytes)),
+    createServiceImplSpec<typeof TraceService>(TraceService, traceService(rejections)),
     createServiceImplSpec<typeof DeliveryService>(DeliveryService, deliveryService(deliveries)),
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
     createServiceImplSpec<typeof SourceService>(SourceService, sourceService()),

@@ -4,7 +4,7 @@ import type { InboundRequest } from "./request.ts";
 import { SOURCES } from "./source.ts";
 
 /** Every header in which some source expects a signature, but those that anybody sends. */
-const SIGNATURE_HEADERS: readonly string[] = [
+export const SIGNATURE_HEADERS: readonly string[] = [
   ...new Set(
     SOURCES.flatMap((source) => source.schemes)
       .flatMap(({ method }) => method.places)

@@ -44,11 +44,11 @@ export function verify(
  * Why the headers alone refuse a request, in the words of its full verification; undefined if the body must be seen.
  * A source whose signature may stand in the body is never refused here.
  */
-export function refuseHead(source: CompiledSource, header: HeaderLookup): string | undefined {
+export function refuseHead(source: CompiledSource, header: HeaderLookup): Refusal | undefined {
   const inHead = source.schemes.every(({ method }) => method.places.every((place) => place.from === "header"));
   if (!inHead) return undefined;
   const scheme = chooseScheme(source, { header, body: NO_BODY, method: "POST", url: undefined });
-  return isRefusal(scheme) ? scheme.reason : undefined;
+  return isRefusal(scheme) ? scheme : undefined;
 }
 
 /**

@@ -9,6 +9,7 @@ import { ApiKey } from "./entities/api-key.ts";
 import { Delivery, DeliveryAttempt } from "./entities/delivery.ts";
 import { Event } from "./entities/event.ts";
 import { Organization } from "./entities/organization.ts";
+import { ReceiveTrace } from "./entities/receive-trace.ts";
 import { Webhook, WebhookCounters, WebhookSecret } from "./entities/webhook.ts";
 import type { StoreConnection } from "./pool.ts";
 import { poolOptions } from "./pool.ts";
@@ -18,7 +19,17 @@ export type Orm = MikroORM;
 /** Connects lazily: the first query opens the first connection. */
 export async function createOrm(connection: StoreConnection): Promise<Orm> {
   return await MikroORM.init({
-    entities: [Organization, ApiKey, Webhook, WebhookSecret, WebhookCounters, Event, Delivery, DeliveryAttempt],
+    entities: [
+      Organization,
+      ApiKey,
+      Webhook,
+      WebhookSecret,
+      WebhookCounters,
+      Event,
+      Delivery,
+      DeliveryAttempt,
+      ReceiveTrace,
+    ],
     dbName: "alumia",
     driverOptions: {
       ...poolOptions(connection, "orm"),

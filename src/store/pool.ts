@@ -24,7 +24,7 @@ const QUERY_SLACK_MS = 5_000;
 const UPKEEP_CONNECTIONS_MAX = 5;
 
 /** What each pool is for, as pg_stat_activity shows it. */
-export type PoolName = "hot" | "orm" | "webhook-lookup" | "key-lookup" | "upkeep";
+export type PoolName = "hot" | "orm" | "webhook-lookup" | "key-lookup" | "trace" | "upkeep";
 
 export function poolOptions(connection: StoreConnection, name: PoolName): PoolConfig {
   const connectionsMax: Readonly<Record<PoolName, number>> = {
@@ -32,6 +32,8 @@ export function poolOptions(connection: StoreConnection, name: PoolName): PoolCo
     orm: connection.ormConnectionsMax,
     "webhook-lookup": connection.lookupConnectionsMax,
     "key-lookup": connection.lookupConnectionsMax,
+    // One write at a time.
+    trace: 1,
     upkeep: UPKEEP_CONNECTIONS_MAX,
   };
   return {

@@ -4,6 +4,8 @@
  *   RETENTION_DAYS old:    what is still owed of it expires, visibly
  *   one day older still:   its partition is dropped, events first, then deliveries, then their attempts
  *
+ * Traces of refused receives go when they are RETENTION_DAYS old.
+ *
  * Every step stands for itself, so a turn that is cut short is taken up by the next one. No more than one process may
  * take a turn at a time.
  */
@@ -18,6 +20,7 @@ import {
   uuidLowerBound,
 } from "./partitions.ts";
 import { expireDeliveries, findExpired } from "./sql/expire.ts";
+import { trimTraces } from "./sql/traces.ts";
 
 export interface RetentionOptions {
   readonly retentionDays: number;
@@ -50,6 +53,7 @@ export async function retire(client: ClientBase, options: RetentionOptions): Pro
   const expireMs = nowMs - options.retentionDays * DAY_MS;
   const dropMs = expireMs - DAY_MS;
   const expired = await expire(client, uuidLowerBound(expireMs), options);
+  while (!options.signal.aborted && (await trimTraces(client, uuidLowerBound(expireMs), options.rows)));
   const dropped: string[] = [];
   let trimmed = 0;
   for (const history of HISTORY) {

@@ -32,6 +32,8 @@ export interface Store {
   readonly webhookLookups: Pool;
   /** Looks API keys up, and nothing else. */
   readonly keyLookups: Pool;
+  /** Writes traces of refused receives, and nothing else. */
+  readonly traces: Pool;
   /** For work behind the scenes. */
   readonly upkeepPool: Pool;
   readonly orm: Orm;
@@ -83,18 +85,20 @@ async function connect(
   const pool = createPool(connection, "hot", onDrop);
   const webhookLookups = createPool(connection, "webhook-lookup", onDrop);
   const keyLookups = createPool(connection, "key-lookup", onDrop);
+  const traces = createPool(connection, "trace", onDrop);
   const upkeepPool = createPool(connection, "upkeep", onDrop);
   const orm = await createOrm(connection);
   let closed: Promise<void> | undefined;
   const close = async () => {
     await orm.close(true);
-    await Promise.all([pool, webhookLookups, keyLookups, upkeepPool].map((one) => one.end()));
+    await Promise.all([pool, webhookLookups, keyLookups, traces, upkeepPool].map((one) => one.end()));
     await embedded?.stop();
   };
   return {
     pool,
     webhookLookups,
     keyLookups,
+    traces,
     upkeepPool,
     orm,
     endpoints: typeof target === "string" ? await endpointsOf(target) : [{ address: target.host, port: target.port }],

@@ -17,6 +17,7 @@ const TABLES = [
   "deliveries",
   "delivery_attempts",
   "delivery_queue",
+  "receive_traces",
 ];
 
 let service: TestService;
@@ -46,13 +47,17 @@ async function rowCounts(pool: Pool, webhookId: string): Promise<Record<string, 
   return counts;
 }
 
-/** A webhook with an event, a delivery that has failed once and is still owed, and an attempt. */
+/** A webhook with a rejection, an event, a delivery that has failed once and is still owed, and an attempt. */
 async function withHistory(api: Api) {
   const webhook: Created = (await api.post("/webhooks", { name: "w", source: "github", url: destination.url })).body;
   const headers = { ...hubSignature(webhook.secret, "{}"), "x-github-event": "push", "x-github-delivery": "d-1" };
   const before = destination.arrivals.length;
   const eventId: string = (await send(webhook.receiveUrl, "{}", headers)).body.eventId;
   await destination.arrived(before + 1);
+  await send(webhook.receiveUrl, "{}", {});
+  await eventually("the rejection is written", async () => {
+    return (await api.get(`/webhooks/${webhook.id}/rejections`)).body.items.length === 1;
+  });
   const deliveryId = await eventually("a second try that waits", async () => {
     const [delivery] = (await api.get(`/webhooks/${webhook.id}/deliveries`)).body.items;
     return delivery?.attemptCount === 2 && delivery.status === "pending" && (delivery.id as string);
@@ -88,6 +93,7 @@ test("every reader answers NOT_FOUND, lists show nothing, nothing is delivered, 
     await api.post(`/webhooks/${webhook.id}/rotate`),
     await api.get(`/webhooks/${webhook.id}/events`),
     await api.get(`/webhooks/${webhook.id}/deliveries`),
+    await api.get(`/webhooks/${webhook.id}/rejections`),
     await api.get(`/webhooks/events/${eventId}`),
     await api.get(`/webhooks/events/${eventId}/body`),
     await api.post(`/webhooks/events/${eventId}/replay`),

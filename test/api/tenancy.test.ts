@@ -54,7 +54,7 @@ afterAll(async () => {
   await Promise.all([service?.stop(), destination?.close()]);
 });
 
-/** A webhook with an event and a delivery that has failed once and waits. */
+/** A webhook with an event, a delivery that has failed once and waits, and a rejection. */
 async function populate(api: Api, name: string): Promise<Owned> {
   const webhook = (await api.post("/webhooks", { name, url: destination.url })).body;
   const body = `{"type":"type-of-${name}"}`;
@@ -62,6 +62,10 @@ async function populate(api: Api, name: string): Promise<Owned> {
   const delivery = await eventually("an attempt recorded", async () => {
     const [found] = (await api.get(`/webhooks/${webhook.id}/deliveries`)).body.items;
     return found?.status === "pending" && found.attemptCount === 1 && (found.id as string);
+  });
+  await send(webhook.receiveUrl, body, {});
+  await eventually("a rejection written", async () => {
+    return (await api.get(`/webhooks/${webhook.id}/rejections`)).body.items.length === 1;
   });
   const key = (await api.post("/api-keys", { name })).body.id;
   return { api, webhook: webhook.id, event, delivery, key, name };

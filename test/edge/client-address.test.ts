@@ -1,7 +1,7 @@
 /** Whose request it is: the peer's, or of whom trusted proxies say. */
 import { BlockList } from "node:net";
 import { expect, test } from "vitest";
-import { clientOf } from "../../src/edge/client-address.ts";
+import { addressOf, clientOf } from "../../src/edge/client-address.ts";
 import type { HttpRequest } from "../../src/edge/exchange.ts";
 
 const proxies = new BlockList();
@@ -35,5 +35,5 @@ const cases: [name: string, peer: string | undefined, forwarded: string | undefi
 
 test.each(cases)("%s", (_name, remoteAddress, forwarded, client) => {
   const headers = forwarded === undefined ? {} : { "x-forwarded-for": forwarded };
-  expect(clientOf({ socket: { remoteAddress }, headers } as HttpRequest, proxies)).toBe(client);
+  expect(clientOf(addressOf({ socket: { remoteAddress }, headers } as HttpRequest, proxies))).toBe(client);
 });

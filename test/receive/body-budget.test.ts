@@ -23,7 +23,7 @@ const BUDGET = 100_000;
 /** A body that was read whole is answered 404. */
 const PATH = "/api/v1/webhooks/receive/0198f3a1-0000-7000-8000-000000000000";
 
-let receiver: Pick<Receiver, "enter" | "admit"> & { receive: Mock };
+let receiver: Pick<Receiver, "enter" | "admit" | "leaveTrace"> & { receive: Mock };
 let budget: BodyBudget;
 /** Never started: nothing here is too slow. */
 const watchdog = new Watchdog(LIMITS);
@@ -33,7 +33,12 @@ let url: string;
 let onRequest: (request: HttpRequest) => void = () => {};
 
 beforeAll(async () => {
-  receiver = { enter: () => () => {}, admit: () => undefined, receive: vi.fn().mockRejectedValue(noSuchWebhook()) };
+  receiver = {
+    enter: () => () => {},
+    admit: () => undefined,
+    receive: vi.fn().mockRejectedValue(noSuchWebhook()),
+    leaveTrace: async () => {},
+  };
   const logger = createLogger("silent");
   budget = new BodyBudget({ bodyBytesInMemoryMax: BUDGET, bodyClientShare: 1 });
   const handle = createReceiveHandler({
@@ -41,7 +46,7 @@ beforeAll(async () => {
     logger,
     publicUrl: undefined,
     bodyBytesMax: BODY_MAX,
-    clientOf: () => "a",
+    addressOf: () => "192.0.2.1",
     meterBody: () => createMeter(budget.open("a"), watchdog),
   });
   const listener: RequestHandler = (request, response) => {

@@ -8,9 +8,18 @@ import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_p
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
+import { TraceService } from "../../gen/alumia/webhooks/v1/trace_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 
-const SERVICES = [ApiKeyService, DeliveryService, EventService, ReceiveService, SourceService, WebhookService];
+const SERVICES = [
+  ApiKeyService,
+  DeliveryService,
+  EventService,
+  ReceiveService,
+  SourceService,
+  TraceService,
+  WebhookService,
+];
 
 /** Every method of every generated service; throws where a service is missing from the list above. */
 export function generatedMethods(): readonly DescMethod[] {
@@ -30,6 +39,7 @@ export interface Clients {
   readonly events: Client<typeof EventService>;
   readonly receiving: Client<typeof ReceiveService>;
   readonly sources: Client<typeof SourceService>;
+  readonly traces: Client<typeof TraceService>;
   readonly webhooks: Client<typeof WebhookService>;
 }
 
@@ -40,6 +50,7 @@ export function createClients(transport: Transport): Clients {
     events: createClient(EventService, transport),
     receiving: createClient(ReceiveService, transport),
     sources: createClient(SourceService, transport),
+    traces: createClient(TraceService, transport),
     webhooks: createClient(WebhookService, transport),
   };
 }

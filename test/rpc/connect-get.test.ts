@@ -27,6 +27,7 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<unknown>>> = 
   "EventService/ListWebhookEvents": ({ events }) => events.listWebhookEvents({ webhookId: seeded.webhook.id }),
   "SourceService/GetSource": ({ sources }) => sources.getSource({ name: "github" }),
   "SourceService/ListSources": ({ sources }) => sources.listSources({ limit: 3 }),
+  "TraceService/ListWebhookRejections": ({ traces }) => traces.listWebhookRejections({ webhookId: seeded.webhook.id }),
   "WebhookService/GetWebhook": ({ webhooks }) => webhooks.getWebhook({ id: seeded.webhook.id }),
   "WebhookService/ListWebhooks": ({ webhooks }) => webhooks.listWebhooks({ status: "active" }),
 };

@@ -26,6 +26,7 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<void>>> = {
   "ReceiveService/Receive": receive,
   "SourceService/GetSource": getSource,
   "SourceService/ListSources": listSources,
+  "TraceService/ListWebhookRejections": listWebhookRejections,
   "WebhookService/CreateWebhook": createWebhook,
   "WebhookService/DeleteWebhook": deleteWebhook,
   "WebhookService/GetWebhook": getWebhook,
@@ -141,6 +142,11 @@ const isSeed = () => expect.objectContaining({ id: seeded.eventId, type: "order.
 async function listWebhookEvents({ events }: Clients) {
   const page = await events.listWebhookEvents({ webhookId: seeded.webhook.id });
   expect(page).toMatchObject({ items: [isSeed()], hasMore: false });
+}
+
+async function listWebhookRejections({ traces }: Clients) {
+  const { items } = await traces.listWebhookRejections({ webhookId: seeded.webhook.id });
+  expect(items).toMatchObject([{ statusCode: 401, check: "missing_signature", size: SEED_BODY.length, count: 0 }]);
 }
 
 async function listEvents({ events }: Clients) {

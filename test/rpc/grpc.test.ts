@@ -24,6 +24,7 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
   "ReceiveService/Receive": receive,
   "SourceService/GetSource": getSource,
   "SourceService/ListSources": listSources,
+  "TraceService/ListWebhookRejections": listWebhookRejections,
   "WebhookService/CreateWebhook": createWebhook,
   "WebhookService/DeleteWebhook": deleteWebhook,
   "WebhookService/GetWebhook": getWebhook,
@@ -277,6 +278,13 @@ async function revokeApiKey() {
 }
 
 /** The metadata stand for the headers; what belongs to the call is left out of the event. */
+async function listWebhookRejections() {
+  const page = await client.unary("TraceService/ListWebhookRejections", { webhookId: seeded.webhook.id });
+  const rejection = { webhookId: seeded.webhook.id, statusCode: 401, check: "missing_signature", method: "POST" };
+  expect(page.items).toEqual([expect.objectContaining({ ...rejection, size: SEED_BODY.length })]);
+  expect({ ...lastPage, ...page }).toMatchObject(lastPage);
+}
+
 async function receive() {
   const { id: webhookId, secret } = await create();
   const data = Buffer.from('{"type":"a.b"}');

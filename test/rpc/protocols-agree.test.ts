@@ -8,6 +8,7 @@ import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_p
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
+import { TraceService } from "../../gen/alumia/webhooks/v1/trace_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { Reason } from "../../src/errors.ts";
@@ -34,6 +35,7 @@ const { rotateWebhookSecret, verifySignature } = WebhookService.method;
 const { getEvent, listEvents, listWebhookEvents, replayEvent, sendTestEvent } = EventService.method;
 const { getDelivery, listWebhookDeliveries, retryDelivery } = DeliveryService.method;
 const { getSource, listSources } = SourceService.method;
+const { listWebhookRejections } = TraceService.method;
 const { listApiKeys, createApiKey, revokeApiKey } = ApiKeyService.method;
 
 /** Calls that can be made again and again with the same answer; every reading unary RPC is among them. */
@@ -46,6 +48,7 @@ const ANSWERED: readonly (() => Call)[] = [
   () => [listWebhookEvents, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/events`]],
   () => [getSource, { name: "github" }, ["GET", "/sources/github"]],
   () => [listSources, { limit: 3 }, ["GET", "/sources?limit=3"]],
+  () => [listWebhookRejections, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/rejections`]],
   () => [getWebhook, { id: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}`]],
   () => [listWebhooks, { limit: 1, status: "active" }, ["GET", "/webhooks?limit=1&status=active"]],
   () => [verifySignature, captured(), ["POST", "/webhooks/verify", captured()]],
@@ -100,6 +103,7 @@ const REFUSED: readonly (readonly [code: string, call: () => Call])[] = [
   ["NotFound", () => [replayEvent, { id: unknown }, ["POST", `/webhooks/events/${unknown}/replay`]]],
   ["NotFound", () => [sendTestEvent, { webhookId: unknown }, ["POST", "/webhooks/test", { webhookId: unknown }]]],
   ["NotFound", () => [listWebhookDeliveries, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/deliveries`]]],
+  ["NotFound", () => [listWebhookRejections, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/rejections`]]],
   ["NotFound", () => [getDelivery, { id: unknown }, ["GET", `/webhooks/deliveries/${unknown}`]]],
   ["NotFound", () => [retryDelivery, { id: unknown }, ["POST", `/webhooks/deliveries/${unknown}/retry`]]],
   ["NotFound", () => [revokeApiKey, { id: unknown }, ["DELETE", `/api-keys/${unknown}`]]],

@@ -1,4 +1,4 @@
-/** What the RPC tests look at: a webhook with an event that has been delivered, made over REST. */
+/** What the RPC tests look at: a webhook with an event that has been delivered and a rejection, made over REST. */
 import type { Api } from "../support/api.ts";
 import { hubSignature, send } from "../support/api.ts";
 import { eventually } from "../support/eventually.ts";
@@ -12,13 +12,18 @@ export interface Seed {
 /** Body of every seeded event; its type is `order.paid`. */
 export const SEED_BODY = '{"type":"order.paid","n":1}';
 
-/** A webhook with one event, delivered to `url`. */
+/** A webhook with one event, delivered to `url`, and one rejection, of the same body without a signature. */
 export async function seed(api: Api, url: string): Promise<Seed> {
   const webhook = (await api.post("/webhooks", { name: "seed", url, events: ["order.*"] })).body;
   const { eventId } = (await send(webhook.receiveUrl, SEED_BODY, hubSignature(webhook.secret, SEED_BODY))).body;
   const deliveryId = await eventually("the seeded event is delivered", async () => {
     const { items } = (await api.get(`/webhooks/${webhook.id}/deliveries?status=succeeded`)).body;
     return items[0]?.id as string | undefined;
+  });
+  await send(webhook.receiveUrl, SEED_BODY, {});
+  await eventually("the seeded rejection is written", async () => {
+    const { items } = (await api.get(`/webhooks/${webhook.id}/rejections`)).body;
+    return items.length === 1;
   });
   return { webhook, eventId, deliveryId };
 }

@@ -40,6 +40,18 @@ export async function insertEvent(pool: Pool, webhook: TestWebhook, atMs: number
   return id;
 }
 
+/** The trace of a refused receive. */
+export async function insertTrace(pool: Pool, webhook: TestWebhook, atMs: number): Promise<string> {
+  const id = idAt(atMs);
+  await pool.query(
+    `insert into receive_traces (id, organization_id, webhook_id, check_name, client, received_at, status_code, reason,
+       method, remote_address, headers, body_truncated, further)
+     values ($1, $2, $3, 'signature', 'c', now(), 401, 'r', 'POST', 'a', '[]', false, 0)`,
+    [id, webhook.organizationId, webhook.id],
+  );
+  return id;
+}
+
 export interface DeliveryOptions {
   readonly status?: string;
   readonly attempts?: number;

@@ -7,7 +7,7 @@ import { type Retired, retire } from "../../src/store/retention.ts";
 import { takeTurn } from "../../src/store/turn.ts";
 import { createPool } from "../support/pool.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
-import { DAY_MS, insertDelivery, insertEvent, insertWebhook, type TestWebhook } from "./history.ts";
+import { DAY_MS, insertDelivery, insertEvent, insertTrace, insertWebhook, type TestWebhook } from "./history.ts";
 
 const RETENTION_DAYS = 10;
 const NOTHING: Retired = { expired: 0, dropped: [], trimmed: 0 };
@@ -155,6 +155,13 @@ test("old rows of a default partition go in steps; those that are owed, and thei
   expect(await exists("deliveries", leased)).toBe(true);
   expect(await exists("delivery_attempts", leased)).toBe(true);
   expect(await exists("events", young)).toBe(true);
+});
+
+test("traces of refused receives go when they are as old, in batches", async () => {
+  for (let n = 0; n < 5; n++) await insertTrace(pool, webhook, ago(10.1) + n);
+  const young = await insertTrace(pool, webhook, ago(9.9));
+  await turn({ rows: 2 });
+  expect(await rowsOf("select id from receive_traces")).toEqual([{ id: young }]);
 });
 
 test("a clock that runs ahead costs no history", async () => {

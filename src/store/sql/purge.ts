@@ -21,6 +21,7 @@ export async function deleteWebhook(client: PoolClient, organizationId: string, 
 const STEPS = [
   "delete from delivery_queue where delivery_id in (select delivery_id from delivery_queue where destination_id = $1 and started_at is null limit $2)",
   "delete from event_dedupe where (webhook_id, key) in (select webhook_id, key from event_dedupe where webhook_id = $1 limit $2)",
+  "delete from receive_traces where webhook_id = $1 and id in (select id from receive_traces where webhook_id = $1 limit $2)",
 ] as const;
 
 /** Rows of the partitioned tables: their ids are read first, because a join would be no way to them (partitions.ts). */

@@ -1,7 +1,9 @@
 /** What anonymous senders, and one organization, can do with receives, while a well-behaved client goes on being served. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { LIMITS } from "../../../src/config.ts";
 import { type AbusedService, startAbusedService } from "../../support/abuse/service.ts";
-import { hubSignature } from "../../support/api.ts";
+import { hubSignature, send } from "../../support/api.ts";
+import { eventually } from "../../support/eventually.ts";
 import type { Statuses } from "./body-attacks.ts";
 
 const ATTACKS = new URL("./body-attacks.ts", import.meta.url);
@@ -65,6 +67,28 @@ test("forged signatures at full speed: 401 each, and a bounded number of queries
   const lookups = await countLookups(() => flood("forged signatures, 48 connections", attack));
   expect(Object.keys(lookups.result)).toEqual(["401"]);
   expect(lookups.count).toBeLessThanOrEqual(lookups.tookMs / (INTERVAL_MS - 1) + 1);
+});
+
+test("forged signatures at full speed: a few traces of them, all of them counted, and the rare one is still there", async () => {
+  const { api, pool } = abused.service;
+  const { body: webhook } = await api.post("/webhooks", { name: "traced" });
+  expect((await send(webhook.receiveUrl, BODY, {})).status).toBe(401);
+  const path = new URL(webhook.receiveUrl).pathname;
+  const from = Array.from({ length: 16 }, (_, n) => `127.0.0.${n + 2}`);
+  const headers = { ...hubSignature("forged", BODY), "x-padding": "p".repeat(4_000) };
+  const statuses = await flood("forged signatures that leave traces", { path, from, headers });
+  const forged = statuses[401] ?? 0;
+  const { items } = await eventually("all are counted", async () => {
+    const { body } = await api.get(`/webhooks/${webhook.id}/rejections?limit=100`);
+    const requests = body.items.reduce((sum: number, { count }: { count: number }) => sum + 1 + count, 0);
+    return requests === forged + 1 && body;
+  });
+  const checks = items.map(({ check }: { check: string }) => check);
+  expect(checks.filter((check: string) => check === "missing_signature")).toHaveLength(1);
+  expect(checks.filter((check: string) => check === "signature")).toHaveLength(LIMITS.traceSlots);
+  // Eight rows at most are kept; those that they replaced, four a second, take room until the next vacuum.
+  const { rows } = await pool.query("select pg_total_relation_size('receive_traces')::int as bytes");
+  expect(rows[0].bytes).toBeLessThan(2 * 1024 * 1024);
 });
 
 test("one organization floods the commit queue: it is told 429, and no other is told anything", async () => {

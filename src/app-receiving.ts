@@ -1,0 +1,66 @@
+/** Receiving put together: what records events, what leaves traces of refusals, and what judges requests. */
+import type { Clock } from "./clock.ts";
+import type { Config, Limits } from "./config.ts";
+import { EventRecorder } from "./core/event-recorder.ts";
+import type { Handover } from "./core/handover.ts";
+import type { PublishedKeys } from "./core/published-keys.ts";
+import { Receiver } from "./core/receive.ts";
+import type { ReceivingWebhook } from "./core/receiving-webhook.ts";
+import { Traces } from "./core/traces.ts";
+import type { WebhookLoader } from "./core/webhook-loader.ts";
+import type { Logger } from "./observe/logger.ts";
+import type { Store } from "./store/store.ts";
+
+export interface ReceivingOptions {
+  readonly config: Config;
+  readonly limits: Limits;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly loader: WebhookLoader<ReceivingWebhook>;
+  readonly keys: PublishedKeys;
+  readonly handover: Handover;
+}
+
+export interface Receiving {
+  readonly receiver: Receiver;
+  /** Resolves once everything that was received is settled, and every trace is written. */
+  drain(): Promise<void>;
+}
+
+export function createReceiving(options: ReceivingOptions): Receiving {
+  const { config, limits, logger, store, clock, loader, keys, handover } = options;
+  const recorder = new EventRecorder({
+    pool: store.pool,
+    limits: {
+      batchRowsMax: limits.receiveBatchRowsMax,
+      batchBytesMax: limits.receiveBatchBytesMax,
+      inFlightMax: limits.receiveBatchesInFlightMax,
+      queueRowsMax: limits.receiveQueueRowsMax,
+      queueBytesMax: limits.receiveQueueBytesMax,
+    },
+    dedupeWindowSeconds: config.dedupeWindowSeconds,
+    leaseMs: config.deliveryLeaseMs,
+    batchRetriesMax: limits.batchRetriesMax,
+  });
+  const traces = new Traces({ pool: store.traces, logger, limits });
+  const receiver = new Receiver({
+    loader,
+    recorder,
+    handover,
+    keys,
+    traces,
+    traceBytes: limits,
+    clock,
+    staleRetriesMax: limits.receiveStaleRetriesMax,
+    perClientMax: limits.receivesPerClientMax,
+    perWebhookMax: limits.receivesPerWebhookMax,
+  });
+  return {
+    receiver,
+    drain: async () => {
+      await recorder.drain();
+      await traces.stop();
+    },
+  };
+}
