@@ -2,13 +2,17 @@
 import type { Clock } from "./clock.ts";
 import type { Config, Limits } from "./config.ts";
 import { EventRecorder } from "./core/event-recorder.ts";
+import { FairWork } from "./core/fair-work.ts";
 import type { Handover } from "./core/handover.ts";
+import { LinearIndex } from "./core/linear-index.ts";
+import { LinearReceiver } from "./core/linear-receiver.ts";
 import type { PublishedKeys } from "./core/published-keys.ts";
 import { Receiver } from "./core/receive.ts";
 import type { ReceivingWebhook } from "./core/receiving-webhook.ts";
 import { Traces } from "./core/traces.ts";
 import type { WebhookLoader } from "./core/webhook-loader.ts";
 import type { Logger } from "./observe/logger.ts";
+import type { WebhookRecord } from "./store/sql/lookup.ts";
 import type { Store } from "./store/store.ts";
 
 export interface ReceivingOptions {
@@ -18,18 +22,20 @@ export interface ReceivingOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly loader: WebhookLoader<ReceivingWebhook>;
+  readonly prepare: (record: WebhookRecord) => ReceivingWebhook;
   readonly keys: PublishedKeys;
   readonly handover: Handover;
 }
 
 export interface Receiving {
   readonly receiver: Receiver;
+  readonly linear: LinearReceiver;
   /** Resolves once everything that was received is settled, and every trace is written. */
   drain(): Promise<void>;
 }
 
 export function createReceiving(options: ReceivingOptions): Receiving {
-  const { config, limits, logger, store, clock, loader, keys, handover } = options;
+  const { config, limits, logger, store, clock, loader, prepare, keys, handover } = options;
   const recorder = new EventRecorder({
     pool: store.pool,
     limits: {
@@ -50,14 +56,22 @@ export function createReceiving(options: ReceivingOptions): Receiving {
     handover,
     keys,
     traces,
-    traceBytes: limits,
+    traceContentBytesMax: limits.traceContentBytesMax,
     clock,
     staleRetriesMax: limits.receiveStaleRetriesMax,
     perClientMax: limits.receivesPerClientMax,
     perWebhookMax: limits.receivesPerWebhookMax,
   });
+  const linear = new LinearReceiver({
+    receiver,
+    index: new LinearIndex({ pool: store.webhookLookups, prepare, limits }),
+    work: new FairWork({ perClientMax: limits.linearSearchesPerClientMax, max: limits.linearSearchesMax }),
+    clock,
+    limits,
+  });
   return {
     receiver,
+    linear,
     drain: async () => {
       await recorder.drain();
       await traces.stop();

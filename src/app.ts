@@ -32,6 +32,7 @@ import { BLOCKED_RULES, type UrlCheck } from "./security/url-policy.ts";
 import { openMasterKey } from "./store/local-secrets.ts";
 import { Maintenance } from "./store/maintenance.ts";
 import { databaseNow } from "./store/sql/lease.ts";
+import type { WebhookRecord } from "./store/sql/lookup.ts";
 import { openStore, type Store } from "./store/store.ts";
 
 /** Seams for tests; the defaults are the real things. */
@@ -141,9 +142,10 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   });
   const onUnusable = (webhook: string, err: unknown) =>
     logger.error({ webhook, err }, "a stored secret cannot be used");
+  const prepare = (record: WebhookRecord) => new ReceivingWebhook(record, box, onUnusable);
   const loader = new WebhookLoader({
     pool: store.webhookLookups,
-    prepare: (record) => new ReceivingWebhook(record, box, onUnusable),
+    prepare,
     entriesMax: LIMITS.webhookCacheEntriesMax,
     batchMax: LIMITS.webhookLookupBatchMax,
     intervalMs: LIMITS.webhookLookupIntervalMs,
@@ -161,8 +163,8 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     onDatabaseTime: noteDatabaseTime,
   });
   const { keys, close: closeKeys } = createPublishedKeys({ policy, clock, logger, limits, seams });
-  const receiving = createReceiving({ config, limits, logger, store, clock, loader, keys, handover: worker });
-  const { receiver } = receiving;
+  const receiving = createReceiving({ config, limits, logger, store, clock, loader, prepare, keys, handover: worker });
+  const { receiver, linear } = receiving;
   const apiKeys = new ApiKeys({ orm, pool, lookups: store.keyLookups, clock, production: config.production });
   const wake = () => worker.wake();
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
@@ -184,6 +186,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     apiKeys,
     signatures: new Signatures({ loader, receiver, keys, clock, publicUrl: config.publicUrl }),
     receiver,
+    linear,
     publicUrl: config.publicUrl,
     logger,
     payloadBytesMax: config.maxPayloadBytes,
@@ -199,6 +202,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   const router = createRouter({
     rpc,
     receiver,
+    linear,
     logger,
     readiness,
     publicUrl: config.publicUrl,

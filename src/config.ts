@@ -56,19 +56,24 @@ export const LIMITS = Object.freeze({
   /** Receives under way for one client address; verified events of one webhook that wait for their commit. */
   receivesPerClientMax: 1_024,
   receivesPerWebhookMax: 2_048,
-  /** Traces of refused receives: least time between two writes for one webhook, and between two at all, milliseconds. */
+  /** Traces of refused receives: time between writes for one webhook, and between any two, milliseconds. */
   traceIntervalMs: 1_000,
   traceBatchIntervalMs: 50,
-  /** Traces of one write; webhooks whose traces are waited with, and bytes of them. */
+  /** Traces of one write; webhooks, and bytes, that wait; kept of a check, of one client, and of body or headers, bytes. */
   traceBatchRowsMax: 100,
   traceWebhooksMax: 10_000,
   traceBytesMax: 16 * 1024 * 1024,
-  /** Traces kept of one webhook and check, and of one client among them. */
   traceSlots: 8,
   traceClientSlots: 3,
-  /** What is kept with a trace of body and headers, bytes. */
-  traceBodyBytesMax: 4_096,
-  traceHeaderBytesMax: 4_096,
+  traceContentBytesMax: 4_096,
+  /** The shared URL of source linear: webhooks that it looks among, of one organization and of all; hints. */
+  linearWebhooksPerOrganizationMax: 100,
+  linearWebhooksMax: 10_000,
+  linearHintsMax: 20_000,
+  /** Bytes hashed to find the webhook of one request; requests that wait for that, of one client and of all. */
+  linearSearchBytesMax: 64 * 1024 * 1024,
+  linearSearchesPerClientMax: 32,
+  linearSearchesMax: 512,
   /** How often a receive whose webhook changed under it is verified anew before 503. */
   receiveStaleRetriesMax: 5,
   /** How often a batch is tried again after a deadlock or a serialization failure. */

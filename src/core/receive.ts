@@ -23,14 +23,7 @@ import { isUuid, newId } from "./ids.ts";
 import type { PublishedKeys } from "./published-keys.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { redactHeaders } from "./redact-headers.ts";
-import {
-  leavesTrace,
-  type Refusal,
-  RefusedReceive,
-  type RefusedRequest,
-  type TraceBytes,
-  traceOf,
-} from "./refused-receive.ts";
+import { leavesTrace, type Refusal, RefusedReceive, type RefusedRequest, traceOf } from "./refused-receive.ts";
 import type { Traces } from "./traces.ts";
 import { UnderWay } from "./under-way.ts";
 import type { WebhookLoader } from "./webhook-loader.ts";
@@ -71,7 +64,8 @@ export interface ReceiverOptions {
   readonly handover: Handover;
   readonly keys: PublishedKeys;
   readonly traces: Traces;
-  readonly traceBytes: TraceBytes;
+  /** What a trace keeps of headers, and of the body, bytes. */
+  readonly traceContentBytesMax: number;
   readonly clock: Clock;
   /** How often a request whose webhook changed under it is judged anew. */
   readonly staleRetriesMax: number;
@@ -105,13 +99,14 @@ export class Receiver {
    * and like there only on a fresh read. Undefined if it is admitted at once.
    */
   admit(webhookId: string, header: HeaderLookup): Promise<void> | undefined {
+    if (!isUuid(webhookId)) throw noSuchWebhook();
     const id = webhookId.toLowerCase();
     const known = this.#options.loader.peek(id);
     return known && !refusalOfHead(known, header) ? undefined : this.#admitFresh(id, header);
   }
 
   async #admitFresh(id: string, header: HeaderLookup): Promise<void> {
-    const webhook = isUuid(id) ? await this.#options.loader.refresh(id) : undefined;
+    const webhook = await this.#options.loader.refresh(id);
     const refusal = webhook ? refusalOfHead(webhook, header) : noSuchWebhook();
     if (refusal) throw refusal;
   }
@@ -149,14 +144,14 @@ export class Receiver {
    * is found, which nobody's answer waits for.
    */
   async leaveTrace(request: RefusedRequest, refusal: Refusal): Promise<void> {
-    const { loader, traces, traceBytes, clock } = this.#options;
-    const webhookId = request.webhookId.toLowerCase();
-    if (!leavesTrace(refusal) || !isUuid(webhookId)) return;
+    const { loader, traces, traceContentBytesMax, clock } = this.#options;
+    const webhookId = refusal.webhookId?.toLowerCase();
+    if (!leavesTrace(refusal) || webhookId === undefined || !isUuid(webhookId)) return;
     const nowMs = clock.now();
     const webhook = loader.peek(webhookId) ?? (await loader.get(webhookId).catch(() => undefined));
     if (!webhook) return;
     const subject = { webhookId, check: refusal.check, client: request.client };
-    traces.leave(subject, () => traceOf(webhook, request, refusal, nowMs, traceBytes));
+    traces.leave(subject, () => traceOf(webhook, request, refusal, nowMs, traceContentBytesMax));
   }
 
   /** Why the request is refused, or what it is admitted as. */
@@ -168,7 +163,7 @@ export class Receiver {
     const nowMs = this.#options.clock.now();
     const judged = { source, secrets: webhook.keys(nowMs), request, nowMs, owner: webhook.record.id };
     const verdict = await this.#options.keys.judge(judged);
-    if (!verdict.valid) return new RefusedReceive("UNAUTHORIZED", verdict.check, verdict.reason);
+    if (!verdict.valid) return new RefusedReceive("UNAUTHORIZED", verdict.check, verdict.reason, webhook.record.id);
     return { ...identify(source, request, verdict.scheme), scheme: verdict.scheme, verified: verdict.verified };
   }
 
@@ -246,11 +241,13 @@ function refusalOfHead(webhook: ReceivingWebhook, header: HeaderLookup): AppErro
   const disabled = refusalOfStatus(webhook);
   if (disabled) return disabled;
   const refusal = refuseHead(webhook.source, header);
-  return refusal && new RefusedReceive("UNAUTHORIZED", refusal.check, refusal.reason);
+  return refusal && new RefusedReceive("UNAUTHORIZED", refusal.check, refusal.reason, webhook.record.id);
 }
 
 const refusalOfStatus = ({ record }: ReceivingWebhook): AppError | undefined =>
-  record.status === "disabled" ? new RefusedReceive("FORBIDDEN", "disabled", "this webhook is disabled") : undefined;
+  record.status === "disabled"
+    ? new RefusedReceive("FORBIDDEN", "disabled", "this webhook is disabled", record.id)
+    : undefined;
 
 /** The keys by which repeats of this event are found (DESIGN §5, Duplicates). */
 function repeatKeys(

@@ -10,16 +10,18 @@ import type { Trace } from "./traces.ts";
 /** A receive that its webhook refuses for what the request is, or while it is disabled. */
 export class RefusedReceive extends AppError {
   readonly check: Check | "disabled";
+  /** The webhook that refuses, where it is known. */
+  readonly webhookId: string | undefined;
 
-  constructor(reason: Reason, check: Check | "disabled", message: string) {
+  constructor(reason: Reason, check: Check | "disabled", message: string, webhookId?: string) {
     super(reason, message);
     this.check = check;
+    this.webhookId = webhookId;
   }
 }
 
 /** A request as a trace shows it. */
 export interface RefusedRequest {
-  readonly webhookId: string;
   readonly method: string;
   readonly headers: HeaderList;
   readonly contentType: string | null;
@@ -34,44 +36,43 @@ export interface RefusedRequest {
 
 /** How a request was answered. */
 export interface Refusal {
+  /** The webhook that it was for; undefined where nobody knows. */
+  readonly webhookId: string | undefined;
   /** What refused it. */
   readonly check: string;
   readonly reason: string;
   readonly statusCode: number;
 }
 
-/** Bytes kept of a request. */
-export interface TraceBytes {
-  readonly traceBodyBytesMax: number;
-  readonly traceHeaderBytesMax: number;
-}
-
 /** Whether the webhook's owner can do something about it: not where the server is full, or nobody is concerned. */
 export const leavesTrace = ({ statusCode }: Refusal): boolean =>
   statusCode >= 400 && statusCode < 500 && statusCode !== 404;
 
-/** The trace of a refused request, without what would prove a sender. */
+/** The trace of a refused request, without what would prove a sender; of headers and body at most so many bytes each. */
 export function traceOf(
   { record, source }: ReceivingWebhook,
   request: RefusedRequest,
   refusal: Refusal,
   nowMs: number,
-  { traceBodyBytesMax, traceHeaderBytesMax }: TraceBytes,
+  contentBytesMax: number,
 ): Trace {
   const { body } = request;
+  const { check, reason, statusCode } = refusal;
   const isShown = body !== undefined && !bodyHoldsCredential(source, body, request.contentType);
   return {
-    ...refusal,
+    check,
+    reason,
+    statusCode,
     organizationId: record.organizationId,
     webhookId: record.id,
     client: request.client,
     receivedAtMs: nowMs,
     method: request.method,
     remoteAddress: request.remoteAddress,
-    headers: redactRefused(request.headers, source.credentialHeaders, traceHeaderBytesMax),
+    headers: redactRefused(request.headers, source.credentialHeaders, contentBytesMax),
     // A copy: a view would hold the whole body in memory.
-    body: isShown ? Buffer.from(body.subarray(0, traceBodyBytesMax)) : null,
-    bodyTruncated: isShown && body.length > traceBodyBytesMax,
+    body: isShown ? Buffer.from(body.subarray(0, contentBytesMax)) : null,
+    bodyTruncated: isShown && body.length > contentBytesMax,
     size: request.size ?? null,
   };
 }

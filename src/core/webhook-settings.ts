@@ -7,6 +7,8 @@ import { findUnmatchable, normalizeAllowlist } from "./allowlist.ts";
 
 /** Path of a webhook's receive URL. */
 export const RECEIVE_PATH = "/api/v1/webhooks/receive/";
+/** The path that all webhooks of source linear share. */
+export const LINEAR_PATH = "/api/v1/webhooks/linear";
 
 /** Fields as given by a caller: absent keys stay as they are, null means "none". */
 export interface WebhookPatch {

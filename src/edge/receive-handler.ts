@@ -3,13 +3,14 @@
  * before the body is read; the body is read under a cap of its own and the budget of all requests.
  */
 
-import { isUuid } from "../core/ids.ts";
-import type { HeaderList, Receipt, Receiver } from "../core/receive.ts";
-import { noSuchWebhook, RECEIVE_PATH } from "../core/webhook-settings.ts";
+import type { LinearReceiver } from "../core/linear-receiver.ts";
+import type { HeaderList, Inbound, Receipt, Receiver } from "../core/receive.ts";
+import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { RestError } from "../rpc/error-mapping.ts";
 import { refusalOf } from "../rpc/receive.ts";
+import type { HeaderLookup } from "../signature/request.ts";
 import { sendAnswer } from "../transcode/answer.ts";
 import { type BodyMeter, readRawBody, tooLarge } from "../transcode/body-reader.ts";
 import { targetOf } from "../transcode/http-exchange.ts";
@@ -31,6 +32,7 @@ const SMALL_BYTES_MAX = 65_536;
 
 export interface ReceiveHandlerOptions {
   readonly receiver: Receiver;
+  readonly linear: LinearReceiver;
   readonly logger: Logger;
   /** The origin at which providers reach us; schemes that sign the URL need it. */
   readonly publicUrl: string | undefined;
@@ -42,10 +44,31 @@ export interface ReceiveHandlerOptions {
   readonly meterBody: (request: HttpRequest) => BodyMeter & BodyHold;
 }
 
-export function createReceiveHandler(options: ReceiveHandlerOptions) {
-  const { receiver, logger, publicUrl, bodyBytesMax, addressOf, meterBody } = options;
+/** Who judges a request and records its event. */
+interface Recipient {
+  /** Undefined where only the signature tells. */
+  readonly webhookId: string | undefined;
+  admit(header: HeaderLookup): Promise<void> | void;
+  receive(inbound: Omit<Inbound, "webhookId">, client: string): Promise<Receipt>;
+}
 
-  async function receive(exchange: Exchange, webhookId: string): Promise<void> {
+export function createReceiveHandler(options: ReceiveHandlerOptions) {
+  const { receiver, linear, logger, publicUrl, bodyBytesMax, addressOf, meterBody } = options;
+
+  /** Whose request it is stands in the path, or is found out by its signature. */
+  function recipientOf(path: string): Recipient {
+    if (path === LINEAR_PATH) {
+      return { webhookId: undefined, admit: (header) => linear.admit(header), receive: linear.receive.bind(linear) };
+    }
+    const webhookId = path.slice(RECEIVE_PATH.length);
+    return {
+      webhookId,
+      admit: (header) => receiver.admit(webhookId, header),
+      receive: (inbound) => receiver.receive({ ...inbound, webhookId }),
+    };
+  }
+
+  async function receive(exchange: Exchange, recipient: Recipient): Promise<void> {
     const { request } = exchange;
     const remoteAddress = addressOf(request);
     const client = clientOf(remoteAddress);
@@ -54,25 +77,24 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
     let leave: (() => void) | undefined;
     let body: Buffer | undefined;
     try {
-      if (!isUuid(webhookId)) throw noSuchWebhook();
       leave = receiver.enter(client);
       if ((declaredBodyBytes(request) ?? 0) > bodyBytesMax) throw tooLarge(bodyBytesMax);
       const header = headerLookup(request);
-      body = await readAdmitted(exchange, receiver.admit(webhookId, header), meter);
+      body = await readAdmitted(exchange, recipient.admit(header), meter);
       const target = targetOf(request);
-      const receipt = await receiver.receive({
-        webhookId,
-        request: { header, body, method: "POST", url: publicUrl && publicUrl + target, target },
+      const url = publicUrl && publicUrl + target;
+      const inbound = {
+        request: { header, body, method: "POST", url, target },
         headers: headerList(request.rawHeaders),
         contentType,
         synthetic: false,
-      });
-      sendReceipt(exchange, receipt);
+      };
+      sendReceipt(exchange, await recipient.receive(inbound, client));
     } catch (error) {
-      const refusal = refusalOf(error, answerError(exchange, error));
+      const refusal = refusalOf(error, answerError(exchange, error), recipient.webhookId);
       const size = body?.length ?? declaredBodyBytes(request);
       const headers = headerList(request.rawHeaders);
-      const refused = { webhookId, method: "POST", headers, contentType, body, size, remoteAddress, client };
+      const refused = { method: "POST", headers, contentType, body, size, remoteAddress, client };
       if (leave) await receiver.leaveTrace(refused, refusal);
     } finally {
       leave?.();
@@ -84,11 +106,7 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
    * The body of a request that is admitted. While that is found out, a small one is read: it is on its way already,
    * and a sender that then closes its side would take it along.
    */
-  async function readAdmitted(
-    exchange: Exchange,
-    admission: Promise<void> | undefined,
-    meter: BodyMeter,
-  ): Promise<Buffer> {
+  async function readAdmitted(exchange: Exchange, admission: Promise<void> | void, meter: BodyMeter): Promise<Buffer> {
     const bounds = { bytesMax: bodyBytesMax, meter };
     if (admission && !isSmallAndComing(exchange.request)) await admission;
     else if (admission) {
@@ -112,7 +130,7 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
 
   return (exchange: Exchange, path: string): void => {
     if (exchange.request.method !== "POST") sendMethodNotAllowed(exchange, "POST");
-    else void receive(exchange, path.slice(RECEIVE_PATH.length));
+    else void receive(exchange, recipientOf(path));
   };
 }
 

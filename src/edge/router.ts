@@ -5,8 +5,9 @@ import type { Http2Session } from "node:http2";
 import type { BlockList } from "node:net";
 import { createContextValues } from "@connectrpc/connect";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import type { LinearReceiver } from "../core/linear-receiver.ts";
 import type { Receiver } from "../core/receive.ts";
-import { RECEIVE_PATH } from "../core/webhook-settings.ts";
+import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { createGrpcUnary, type StreamHandler } from "../grpc/unary.ts";
 import type { Logger } from "../observe/logger.ts";
 import { addressKey, clientKey, originKey, stoppingKey } from "../rpc/context.ts";
@@ -38,6 +39,7 @@ import type { Watchdog } from "./watchdog.ts";
 export interface RouterOptions {
   readonly rpc: RpcServer;
   readonly receiver: Receiver;
+  readonly linear: LinearReceiver;
   readonly logger: Logger;
   /** Each part that must work for the service to be ready, and whether it does. */
   readonly readiness: () => Promise<Readonly<Record<string, boolean>>>;
@@ -87,6 +89,7 @@ export function createRouter(options: RouterOptions): Router {
   };
   const receive = createReceiveHandler({
     receiver: options.receiver,
+    linear: options.linear,
     logger,
     publicUrl: options.publicUrl,
     bodyBytesMax: options.payloadBytesMax,
@@ -148,7 +151,7 @@ export function createRouter(options: RouterOptions): Router {
   function route(exchange: Exchange): void {
     const path = pathOf(exchange.request);
     // No page sends webhooks.
-    if (path.startsWith(RECEIVE_PATH)) receive(exchange, path);
+    if (path.startsWith(RECEIVE_PATH) || path === LINEAR_PATH) receive(exchange, path);
     else if (answerPreflight(exchange)) return;
     else if (path.startsWith("/api/")) void transcoder.handle(exchange.request, exchange.response);
     else if (path === PROVIDERS_PATH) providers(exchange);

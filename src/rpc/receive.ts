@@ -1,8 +1,10 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
-import type { Receiver } from "../core/receive.ts";
+import type { HttpBody } from "../../gen/google/api/httpbody_pb.ts";
+import type { LinearReceiver } from "../core/linear-receiver.ts";
+import type { Inbound, Receipt, Receiver } from "../core/receive.ts";
 import { type Refusal, RefusedReceive } from "../core/refused-receive.ts";
-import { RECEIVE_PATH } from "../core/webhook-settings.ts";
+import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { HeaderList } from "../store/entities/event.ts";
 import { addressKey, clientKey } from "./context.ts";
@@ -11,54 +13,72 @@ import { type RestError, toRestError } from "./error-mapping.ts";
 /** Headers that belong to the call, not to the event that it carries. */
 const CALL_HEADERS = /^(content-type|content-length|te|grpc-.*|connect-.*|accept-encoding|user-agent|host|:.*)$/;
 
+export interface ReceiveServiceOptions {
+  readonly receiver: Receiver;
+  readonly linear: LinearReceiver;
+  /** Cap of one body, bytes. */
+  readonly payloadBytesMax: number;
+  /** The origin at which providers reach us; schemes that sign the URL need it. */
+  readonly publicUrl: string | undefined;
+}
+
 /** Receiving over RPC: the call's metadata stand for the request's headers. */
-export function receiveService(
-  receiver: Receiver,
-  { payloadBytesMax: bodyBytesMax, publicUrl }: { payloadBytesMax: number; publicUrl: string | undefined },
-): ServiceImpl<typeof ReceiveService> {
+export function receiveService(options: ReceiveServiceOptions): ServiceImpl<typeof ReceiveService> {
+  const { receiver, linear } = options;
   return {
-    async receive({ webhookId, body: httpBody }, context) {
-      const { buffer, byteOffset, byteLength } = httpBody?.data ?? new Uint8Array();
-      const body = Buffer.from(buffer, byteOffset, byteLength);
-      const contentType = httpBody?.contentType || null;
-      const headers = metadataOf(context, contentType);
-      const client = context.values.get(clientKey);
-      const leave = receiver.enter(client);
-      try {
-        if (body.length > bodyBytesMax) {
-          throw new AppError("PAYLOAD_TOO_LARGE", `the body is larger than ${bodyBytesMax} bytes`);
-        }
-        const lookup = new Map(headers);
-        const target = RECEIVE_PATH + webhookId;
-        const url = publicUrl && publicUrl + target;
-        const request = { header: (name: string) => lookup.get(name), body, method: "POST", url, target };
-        const inbound = { webhookId, request, headers, contentType, synthetic: false };
-        const { eventId, duplicate } = await receiver.receive(inbound);
-        leave();
-        return { received: true, eventId, duplicate };
-      } catch (error) {
-        const remoteAddress = context.values.get(addressKey);
-        const refused = {
-          webhookId,
-          method: "POST",
-          headers,
-          contentType,
-          body,
-          size: body.length,
-          remoteAddress,
-          client,
-        };
-        void receiver.leaveTrace(refused, refusalOf(error, toRestError(error))).finally(leave);
-        throw error;
-      }
+    receive: ({ webhookId, body }, context) => {
+      const at = { webhookId, target: RECEIVE_PATH + webhookId };
+      return receive(options, context, body, at, (inbound) => receiver.receive({ ...inbound, webhookId }));
+    },
+    receiveLinear: ({ body }, context) => {
+      const at = { webhookId: undefined, target: LINEAR_PATH };
+      return receive(options, context, body, at, (inbound, client) => {
+        linear.admit(inbound.request.header);
+        return linear.receive(inbound, client);
+      });
     },
   };
 }
 
-/** How a request was refused, as the trace of it says. */
-export function refusalOf(error: unknown, { status, body }: RestError): Refusal {
-  const check = error instanceof RefusedReceive ? error.check : body.error.code.toLowerCase();
-  return { check, reason: body.error.message, statusCode: status };
+async function receive(
+  { receiver, payloadBytesMax, publicUrl }: ReceiveServiceOptions,
+  context: HandlerContext,
+  { contentType: type = "", data = new Uint8Array() }: Partial<HttpBody> = {},
+  { webhookId, target }: { readonly webhookId: string | undefined; readonly target: string },
+  record: (inbound: Omit<Inbound, "webhookId">, client: string) => Promise<Receipt>,
+) {
+  const body = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const contentType = type || null;
+  const headers = metadataOf(context, contentType);
+  const client = context.values.get(clientKey);
+  const leave = receiver.enter(client);
+  try {
+    if (body.length > payloadBytesMax) {
+      throw new AppError("PAYLOAD_TOO_LARGE", `the body is larger than ${payloadBytesMax} bytes`);
+    }
+    const lookup = new Map(headers);
+    const url = publicUrl && publicUrl + target;
+    const request = { header: (name: string) => lookup.get(name), body, method: "POST", url, target };
+    const { eventId, duplicate } = await record({ request, headers, contentType, synthetic: false }, client);
+    leave();
+    return { received: true, eventId, duplicate };
+  } catch (error) {
+    const remoteAddress = context.values.get(addressKey);
+    const refused = { method: "POST", headers, contentType, body, size: body.length, remoteAddress, client };
+    void receiver.leaveTrace(refused, refusalOf(error, toRestError(error), webhookId)).finally(leave);
+    throw error;
+  }
+}
+
+/** How a request was refused, as the trace of it says; `webhookId` where the path told whose it is. */
+export function refusalOf(error: unknown, { status, body }: RestError, webhookId: string | undefined): Refusal {
+  const refused = error instanceof RefusedReceive ? error : undefined;
+  return {
+    webhookId: webhookId ?? refused?.webhookId,
+    check: refused?.check ?? body.error.code.toLowerCase(),
+    reason: body.error.message,
+    statusCode: status,
+  };
 }
 
 function metadataOf(context: HandlerContext, contentType: string | null): HeaderList {

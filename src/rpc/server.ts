@@ -18,6 +18,7 @@ import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.
 import type { ApiKeys } from "../core/api-keys.ts";
 import type { Deliveries } from "../core/deliveries.ts";
 import type { Events } from "../core/events.ts";
+import type { LinearReceiver } from "../core/linear-receiver.ts";
 import type { Receiver } from "../core/receive.ts";
 import type { Rejections } from "../core/rejections.ts";
 import type { Signatures } from "../core/signatures.ts";
@@ -51,6 +52,7 @@ export interface RpcOptions extends IntrospectionOptions {
   readonly apiKeys: ApiKeys;
   readonly signatures: Signatures;
   readonly receiver: Receiver;
+  readonly linear: LinearReceiver;
   readonly logger: Logger;
   /** The origin at which providers reach us, where it is known. */
   readonly publicUrl: string | undefined;
@@ -78,7 +80,7 @@ export interface RpcServer {
 }
 
 export function createRpcServer(options: RpcOptions): RpcServer {
-  const { webhooks, events, rejections, deliveries, apiKeys, signatures, receiver } = options;
+  const { webhooks, events, rejections, deliveries, apiKeys, signatures } = options;
   const implementations = [
     createServiceImplSpec<typeof WebhookService>(WebhookService, webhookService(webhooks, signatures)),
     createServiceImplSpec<typeof EventService>(EventService, eventService(events, signatures, options.bodyChunkBytes)),
@@ -86,7 +88,7 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     createServiceImplSpec<typeof DeliveryService>(DeliveryService, deliveryService(deliveries)),
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
     createServiceImplSpec<typeof SourceService>(SourceService, sourceService()),
-    createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(receiver, options)),
+    createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(options)),
   ];
   const introspection = introspectionServices(
     implementations.map(({ service }) => service),

@@ -6,6 +6,7 @@ import { BlockList, type Server } from "node:net";
 import { createContextValues } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import { LIMITS } from "../../src/config.ts";
+import type { LinearReceiver } from "../../src/core/linear-receiver.ts";
 import type { Receiver } from "../../src/core/receive.ts";
 import { BodyBudget } from "../../src/edge/body-budget.ts";
 import { Listener } from "../../src/edge/listener.ts";
@@ -30,6 +31,7 @@ const SERVERS = {
     const router = createRouter({
       rpc: createMemoryRpc(),
       receiver: {} as Receiver,
+      linear: {} as LinearReceiver,
       logger,
       readiness: async () => ({}),
       publicUrl: undefined,

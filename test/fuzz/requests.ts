@@ -32,6 +32,7 @@ export function wellFormedRequest(method: DescMethod, { webhook, eventId, delive
     "ReceiveService/Receive": { webhookId: webhook.id },
     "SourceService/ListSources": {},
     "SourceService/GetSource": { name: "github" },
+    "ReceiveService/ReceiveLinear": {},
     "TraceService/ListWebhookRejections": { webhookId: webhook.id },
     "WebhookService/ListWebhooks": {},
     "WebhookService/CreateWebhook": { name: "webhook" },

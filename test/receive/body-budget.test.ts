@@ -10,6 +10,7 @@ import {
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, type Mock, test, vi } from "vitest";
 import { LIMITS } from "../../src/config.ts";
+import type { LinearReceiver } from "../../src/core/linear-receiver.ts";
 import type { Receiver } from "../../src/core/receive.ts";
 import { noSuchWebhook } from "../../src/core/webhook-settings.ts";
 import { BodyBudget, createMeter } from "../../src/edge/body-budget.ts";
@@ -43,6 +44,7 @@ beforeAll(async () => {
   budget = new BodyBudget({ bodyBytesInMemoryMax: BUDGET, bodyClientShare: 1 });
   const handle = createReceiveHandler({
     receiver: receiver as unknown as Receiver,
+    linear: {} as LinearReceiver,
     logger,
     publicUrl: undefined,
     bodyBytesMax: BODY_MAX,

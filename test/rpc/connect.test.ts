@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { linearRequest } from "../receive/linear-senders.ts";
 import { hubSignature, readAnswer, send } from "../support/api.ts";
 import { type Destination, startDestination } from "../support/destination.ts";
 import { startService, type TestService } from "../support/service.ts";
@@ -26,6 +27,7 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<void>>> = {
   "ReceiveService/Receive": receive,
   "SourceService/GetSource": getSource,
   "SourceService/ListSources": listSources,
+  "ReceiveService/ReceiveLinear": receiveLinear,
   "TraceService/ListWebhookRejections": listWebhookRejections,
   "WebhookService/CreateWebhook": createWebhook,
   "WebhookService/DeleteWebhook": deleteWebhook,
@@ -246,4 +248,14 @@ async function receive({ webhooks, receiving, events }: Clients) {
   const { event } = await events.getEvent({ id: received.eventId });
   expect(event).toMatchObject({ type: "a.b", status: "filtered", contentType: "application/json", body: data });
   expect(event?.headers).toMatchObject({ ...headers, "content-type": "application/json" });
+}
+
+async function receiveLinear({ webhooks, receiving, events }: Clients) {
+  const { webhook } = await webhooks.createWebhook({ name: "w", source: "linear" });
+  const { body, headers } = linearRequest(secretOf(webhook), Date.now());
+  const data = new TextEncoder().encode(body);
+  const received = await receiving.receiveLinear({ body: { contentType: "application/json", data } }, { headers });
+  expect(received).toMatchObject({ received: true, duplicate: false });
+  const { event } = await events.getEvent({ id: received.eventId });
+  expect(event).toMatchObject({ webhookId: webhook?.id, type: "Issue.create", body: data });
 }

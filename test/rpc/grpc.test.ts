@@ -1,6 +1,7 @@
 /** Every RPC over gRPC, with a stock client that knows nothing but the .proto files. */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { linearRequest } from "../receive/linear-senders.ts";
 import { hubSignature, send } from "../support/api.ts";
 import { type Destination, startDestination } from "../support/destination.ts";
 import { startService, type TestService } from "../support/service.ts";
@@ -24,6 +25,7 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
   "ReceiveService/Receive": receive,
   "SourceService/GetSource": getSource,
   "SourceService/ListSources": listSources,
+  "ReceiveService/ReceiveLinear": receiveLinear,
   "TraceService/ListWebhookRejections": listWebhookRejections,
   "WebhookService/CreateWebhook": createWebhook,
   "WebhookService/DeleteWebhook": deleteWebhook,
@@ -297,4 +299,16 @@ async function receive() {
   const { "x-hub-signature-256": signature } = hubSignature(secret, data);
   const kept = { "content-type": "application/json", "x-hub-signature-256": signature };
   expect(event.headers).toEqual({ ...kept, "x-shop": "one", "x-api-key": "[redacted]" });
+}
+
+async function receiveLinear() {
+  const { id: webhookId, secret } = await create({ source: "linear" });
+  const { body, headers } = linearRequest(secret, Date.now());
+  const request = { body: { contentType: "application/json", data: Buffer.from(body) } };
+  const received = await client.unary("ReceiveService/ReceiveLinear", request, {
+    metadata: headers,
+    authorized: false,
+  });
+  const { event } = await client.unary("EventService/GetEvent", { id: received.eventId });
+  expect(event).toMatchObject({ webhookId, type: "Issue.create", sourceEventId: headers["linear-delivery"] });
 }

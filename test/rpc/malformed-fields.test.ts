@@ -41,7 +41,7 @@ afterAll(async () => {
 /** What may be taken all the same: text of any length that is only looked at, and what a sender's proof is asked for. */
 const TAKEN: readonly RegExp[] = [
   /^VerifySignature payload: (a NUL|an enormous text) .* OK$/,
-  /^Receive (webhookId|body.*): .* (Unauthenticated|NotFound)$/,
+  /^Receive(Linear)? (webhookId|body.*): .* (Unauthenticated|NotFound)$/,
 ];
 
 /** Where the message as a whole cannot be read, its reader knows of no field. */

@@ -108,6 +108,7 @@ const REFUSED: readonly (readonly [code: string, call: () => Call])[] = [
   ["NotFound", () => [retryDelivery, { id: unknown }, ["POST", `/webhooks/deliveries/${unknown}/retry`]]],
   ["NotFound", () => [revokeApiKey, { id: unknown }, ["DELETE", `/api-keys/${unknown}`]]],
   ["NotFound", () => [ReceiveService.method.receive, { webhookId: "x" }, ["POST", "/webhooks/receive/x", {}]]],
+  ["Unauthenticated", () => [ReceiveService.method.receiveLinear, {}, ["POST", "/webhooks/linear", {}]]],
   [
     "Aborted",
     () => [retryDelivery, { id: stuckDeliveryId }, ["POST", `/webhooks/deliveries/${stuckDeliveryId}/retry`]],

@@ -2,6 +2,7 @@
 import { BlockList } from "node:net";
 import type { ServiceImplSpec } from "@connectrpc/connect";
 import { LIMITS } from "../../src/config.ts";
+import type { LinearReceiver } from "../../src/core/linear-receiver.ts";
 import type { Receiver } from "../../src/core/receive.ts";
 import { BodyBudget } from "../../src/edge/body-budget.ts";
 import { Listener } from "../../src/edge/listener.ts";
@@ -30,6 +31,7 @@ export async function startEdge(services: readonly ServiceImplSpec[], options: E
   const router = createRouter({
     rpc: rpcServerOf(services, async () => {}, logger),
     receiver: undefined as unknown as Receiver,
+    linear: undefined as unknown as LinearReceiver,
     logger,
     readiness: async () => ({}),
     publicUrl: undefined,

@@ -1,9 +1,10 @@
-/**
- * Requests that were answered without becoming events (refused ones), a bounded number of rows for each webhook
- * (`sql/traces.ts`). No foreign key: a write that strangers cause must not lock a webhook.
- */
+/** What receiving needs besides events: traces of what did not become one, and ways to webhooks that no path names. */
 import { Migration } from "@mikro-orm/migrations";
 
+/**
+ * Requests that were answered without becoming events, a bounded number of rows for each webhook (`sql/traces.ts`). No
+ * foreign key: a write that strangers cause must not lock a webhook.
+ */
 const TRACES = `
 create table receive_traces (
   id uuid primary key,
@@ -29,5 +30,6 @@ export class Receiving extends Migration {
   override up(): void {
     this.addSql(TRACES);
     this.addSql("create index on receive_traces (webhook_id, id)");
+    this.addSql("create index on webhooks (organization_id, id) where source = 'linear'");
   }
 }

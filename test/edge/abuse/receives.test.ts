@@ -91,6 +91,21 @@ test("forged signatures at full speed: a few traces of them, all of them counted
   expect(rows[0].bytes).toBeLessThan(2 * 1024 * 1024);
 });
 
+test("forgeries at the URL that all of Linear's webhooks share: the search for whose they are takes a share of the time", async () => {
+  const webhooks = Array.from({ length: 200 }, (_, n) => ({ name: `linear ${n}`, source: "linear" }));
+  for (let at = 0; at < webhooks.length; at += 20) {
+    await Promise.all(webhooks.slice(at, at + 20).map((webhook) => abused.service.api.post("/webhooks", webhook)));
+  }
+  const path = "/api/v1/webhooks/linear";
+  const from = Array.from({ length: 16 }, (_, n) => `127.0.0.${n + 2}`);
+  const headers = { "linear-signature": "0".repeat(64) };
+  const body = JSON.stringify({ data: "x".repeat(1_000), webhookTimestamp: Date.now() });
+  const lookups = await countLookups(() => flood("forgeries at Linear's shared URL", { path, from, headers, body }));
+  expect(Object.keys(lookups.result).filter((status) => !["401", "429", "503"].includes(status))).toEqual([]);
+  expect(lookups.result[401]).toBeGreaterThan(0);
+  expect(lookups.count).toBeLessThanOrEqual(lookups.tookMs / (INTERVAL_MS - 1) + 2);
+});
+
 test("one organization floods the commit queue: it is told 429, and no other is told anything", async () => {
   const other = await abused.service.otherOrganization();
   const { body: webhook } = await other.post("/webhooks", { name: "flood" });

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file alumia/webhooks/v1/receive_service.proto.
  */
 export const file_alumia_webhooks_v1_receive_service: GenFile = /*@__PURE__*/
-  fileDesc("CihhbHVtaWEvd2ViaG9va3MvdjEvcmVjZWl2ZV9zZXJ2aWNlLnByb3RvEhJhbHVtaWEud2ViaG9va3MudjEiSAoOUmVjZWl2ZVJlcXVlc3QSEgoKd2ViaG9va19pZBgBIAEoCRIiCgRib2R5GAIgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSJICg9SZWNlaXZlUmVzcG9uc2USEAoIcmVjZWl2ZWQYASABKAgSEAoIZXZlbnRfaWQYAiABKAkSEQoJZHVwbGljYXRlGAMgASgIMpoBCg5SZWNlaXZlU2VydmljZRKHAQoHUmVjZWl2ZRIiLmFsdW1pYS53ZWJob29rcy52MS5SZWNlaXZlUmVxdWVzdBojLmFsdW1pYS53ZWJob29rcy52MS5SZWNlaXZlUmVzcG9uc2UiM4LT5JMCLToEYm9keSIlL2FwaS92MS93ZWJob29rcy9yZWNlaXZlL3t3ZWJob29rX2lkfWIGcHJvdG8z", [file_google_api_annotations, file_google_api_httpbody]);
+  fileDesc("CihhbHVtaWEvd2ViaG9va3MvdjEvcmVjZWl2ZV9zZXJ2aWNlLnByb3RvEhJhbHVtaWEud2ViaG9va3MudjEiSAoOUmVjZWl2ZVJlcXVlc3QSEgoKd2ViaG9va19pZBgBIAEoCRIiCgRib2R5GAIgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSJICg9SZWNlaXZlUmVzcG9uc2USEAoIcmVjZWl2ZWQYASABKAgSEAoIZXZlbnRfaWQYAiABKAkSEQoJZHVwbGljYXRlGAMgASgIIjoKFFJlY2VpdmVMaW5lYXJSZXF1ZXN0EiIKBGJvZHkYASABKAsyFC5nb29nbGUuYXBpLkh0dHBCb2R5Ik4KFVJlY2VpdmVMaW5lYXJSZXNwb25zZRIQCghyZWNlaXZlZBgBIAEoCBIQCghldmVudF9pZBgCIAEoCRIRCglkdXBsaWNhdGUYAyABKAgyqAIKDlJlY2VpdmVTZXJ2aWNlEocBCgdSZWNlaXZlEiIuYWx1bWlhLndlYmhvb2tzLnYxLlJlY2VpdmVSZXF1ZXN0GiMuYWx1bWlhLndlYmhvb2tzLnYxLlJlY2VpdmVSZXNwb25zZSIzgtPkkwItOgRib2R5IiUvYXBpL3YxL3dlYmhvb2tzL3JlY2VpdmUve3dlYmhvb2tfaWR9EosBCg1SZWNlaXZlTGluZWFyEiguYWx1bWlhLndlYmhvb2tzLnYxLlJlY2VpdmVMaW5lYXJSZXF1ZXN0GikuYWx1bWlhLndlYmhvb2tzLnYxLlJlY2VpdmVMaW5lYXJSZXNwb25zZSIlgtPkkwIfOgRib2R5IhcvYXBpL3YxL3dlYmhvb2tzL2xpbmVhcmIGcHJvdG8z", [file_google_api_annotations, file_google_api_httpbody]);
 
 /**
  * ReceiveRequest is one inbound request.
@@ -79,6 +79,62 @@ export const ReceiveResponseSchema: GenMessage<ReceiveResponse> = /*@__PURE__*/
   messageDesc(file_alumia_webhooks_v1_receive_service, 1);
 
 /**
+ * ReceiveLinearRequest is one inbound request of Linear.
+ *
+ * @generated from message alumia.webhooks.v1.ReceiveLinearRequest
+ */
+export type ReceiveLinearRequest = Message<"alumia.webhooks.v1.ReceiveLinearRequest"> & {
+  /**
+   * The exact bytes and their content type.
+   *
+   * @generated from field: google.api.HttpBody body = 1;
+   */
+  body?: HttpBody | undefined;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.ReceiveLinearRequest.
+ * Use `create(ReceiveLinearRequestSchema)` to create a new message.
+ */
+export const ReceiveLinearRequestSchema: GenMessage<ReceiveLinearRequest> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_receive_service, 2);
+
+/**
+ * ReceiveLinearResponse acknowledges a recorded event.
+ *
+ * @generated from message alumia.webhooks.v1.ReceiveLinearResponse
+ */
+export type ReceiveLinearResponse = Message<"alumia.webhooks.v1.ReceiveLinearResponse"> & {
+  /**
+   * Always true.
+   *
+   * @generated from field: bool received = 1;
+   */
+  received: boolean;
+
+  /**
+   * UUID of the event; of the first one if this is a duplicate.
+   *
+   * @generated from field: string event_id = 2;
+   */
+  eventId: string;
+
+  /**
+   * Whether the event had been recorded before.
+   *
+   * @generated from field: bool duplicate = 3;
+   */
+  duplicate: boolean;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.ReceiveLinearResponse.
+ * Use `create(ReceiveLinearResponseSchema)` to create a new message.
+ */
+export const ReceiveLinearResponseSchema: GenMessage<ReceiveLinearResponse> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_receive_service, 3);
+
+/**
  * ReceiveService takes webhooks from third parties. It needs no API key: the signature proves the sender.
  *
  * @generated from service alumia.webhooks.v1.ReceiveService
@@ -94,6 +150,17 @@ export const ReceiveService: GenService<{
     methodKind: "unary";
     input: typeof ReceiveRequestSchema;
     output: typeof ReceiveResponseSchema;
+  },
+  /**
+   * The same at the URL that all webhooks of source "linear" may share: the request belongs to the webhook whose
+   * secret signed it.
+   *
+   * @generated from rpc alumia.webhooks.v1.ReceiveService.ReceiveLinear
+   */
+  receiveLinear: {
+    methodKind: "unary";
+    input: typeof ReceiveLinearRequestSchema;
+    output: typeof ReceiveLinearResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_alumia_webhooks_v1_receive_service, 0);

@@ -1,0 +1,169 @@
+/**
+ * Receiving at the URL that all webhooks of source linear share. The signature says whose a request is: a webhook
+ * whose secret verifies it. A hint is tried first, then every other webhook, those without a hint before those with
+ * one, in bounded work that clients share fairly; and a refusal is given only after what has changed meanwhile was
+ * tried, too. From there on it is a receive like any other.
+ */
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { AppError } from "../errors.ts";
+import { isNeededKey } from "../signature/needed-key.ts";
+import type { HeaderLookup } from "../signature/request.ts";
+import { findSource, prepareSecrets } from "../signature/source.ts";
+import { refuseHead, verify } from "../signature/verify.ts";
+import type { FairWork } from "./fair-work.ts";
+import { LinearHints, subscriptionOf } from "./linear-hints.ts";
+import type { LinearEntry, LinearIndex } from "./linear-index.ts";
+import type { Inbound, Receipt, Receiver } from "./receive.ts";
+import type { ReceivingWebhook } from "./receiving-webhook.ts";
+import { RefusedReceive } from "./refused-receive.ts";
+
+export interface LinearReceiverOptions {
+  readonly receiver: Receiver;
+  readonly index: LinearIndex;
+  readonly work: FairWork;
+  readonly clock: Clock;
+  readonly limits: {
+    /** Linear webhooks that are remembered. */
+    readonly linearHintsMax: number;
+    /** Bytes that are hashed to find the webhook of one request. */
+    readonly linearSearchBytesMax: number;
+  };
+}
+
+const LINEAR = findSource("linear");
+/** A secret that nobody has: what it refuses for another reason than its signature, every webhook would. */
+const NOBODY = prepareSecrets(LINEAR, [randomBytes(32).toString("base64url")]);
+/** What one comparison costs besides the hashing of the body, in bytes hashed. */
+const COMPARISON_BYTES = 2_048;
+/** The same for every sender that is not ours, whether a hint led anywhere or not. */
+const NO_MATCH = "no signature matches under the secret of any webhook of source linear";
+
+/** A request on its way to its webhook. */
+interface Search {
+  readonly inbound: Omit<Inbound, "webhookId">;
+  readonly client: string;
+  readonly nowMs: number;
+  /** Linear's id of its webhook, as the body seems to say. */
+  readonly subscription: string | undefined;
+}
+
+export class LinearReceiver {
+  readonly #options: LinearReceiverOptions;
+  readonly #hints: LinearHints;
+  /** Entries that a request has been verified for: their next one comes with a hint. */
+  readonly #hinted = new WeakSet<LinearEntry>();
+
+  constructor(options: LinearReceiverOptions) {
+    this.#options = options;
+    this.#hints = new LinearHints(options.limits.linearHintsMax);
+  }
+
+  /** Refuses what the head alone refuses. Throws UNAUTHORIZED. */
+  admit(header: HeaderLookup): void {
+    const refusal = refuseHead(LINEAR, header);
+    if (refusal) throw new RefusedReceive("UNAUTHORIZED", refusal.check, refusal.reason);
+  }
+
+  /** As `Receiver.receive`, of the webhook whose secret signed the request. `client` as the caps count it. */
+  async receive(inbound: Omit<Inbound, "webhookId">, client: string): Promise<Receipt> {
+    const { index, clock } = this.#options;
+    const search: Search = { inbound, client, nowMs: clock.now(), subscription: subscriptionOf(inbound.request.body) };
+    const hinted = this.#hints.get(search.subscription);
+    const known = this.#firstMatch(hinted, search);
+    const { generation } = index;
+    const first = (known && (await this.#receiveAt(known, search))) ?? (await this.#searchAndReceive(0, search));
+    if (isReceipt(first)) return first;
+    await index.refresh();
+    const second = (await this.#searchAndReceive(generation + 1, search)) ?? first;
+    if (isReceipt(second)) return second;
+    throw second ?? new RefusedReceive("UNAUTHORIZED", "signature", NO_MATCH, hinted[0]);
+  }
+
+  async #searchAndReceive(generation: number, search: Search): Promise<Receipt | RefusedReceive | undefined> {
+    const found = await this.#search(generation, search);
+    return found && (await this.#receiveAt(found, search));
+  }
+
+  #firstMatch(ids: readonly string[], search: Search): LinearEntry | undefined {
+    const entries = ids.flatMap((id) => this.#options.index.get(id) ?? []);
+    const found = entries.find(({ webhook }) => isSignedFor(webhook, search));
+    return found?.webhook.record.status === "disabled" ? this.#firstOfSharers(found, search) : found;
+  }
+
+  /** A webhook of those loaded since `generation` whose secret signed the request. */
+  async #search(generation: number, search: Search): Promise<LinearEntry | undefined> {
+    const { index, work, limits } = this.#options;
+    const { request } = search.inbound;
+    const verdict = verify(LINEAR, NOBODY, request, search.nowMs);
+    if (!isNeededKey(verdict) && !verdict.valid && verdict.check !== "signature") {
+      throw new RefusedReceive("UNAUTHORIZED", verdict.check, verdict.reason);
+    }
+    const entries = this.#inOrder(index.loadedSince(generation));
+    const most = Math.floor(limits.linearSearchBytesMax / (request.body.length + COMPARISON_BYTES));
+    const found =
+      entries.length > 0 ? await work.do(search.client, findSigner(entries.slice(0, most), search)) : undefined;
+    if (found) return this.#firstOfSharers(found, search);
+    if (entries.length > most) {
+      const advice = "give Linear the webhook's own receive URL";
+      throw new AppError("SERVICE_UNAVAILABLE", `the request is too large to look for its webhook; ${advice}`);
+    }
+    return undefined;
+  }
+
+  /** Those without a hint come first, because the others' requests bring theirs; and the newest of them. */
+  #inOrder(entries: readonly LinearEntry[]): LinearEntry[] {
+    const isNew = (entry: LinearEntry) => !this.#hinted.has(entry);
+    const newestFirst = entries.toReversed();
+    return [...newestFirst.filter(isNew), ...newestFirst.filter((entry) => !isNew(entry))];
+  }
+
+  /** Of several webhooks with one secret the oldest has its requests, on every replica, but for disabled ones. */
+  #firstOfSharers(found: LinearEntry, search: Search): LinearEntry {
+    const sharers = this.#options.index.sharers(found.webhook).filter(({ webhook }) => isSignedFor(webhook, search));
+    const enabled = sharers.filter(({ webhook }) => webhook.record.status !== "disabled");
+    const byAge = (enabled.length > 0 ? enabled : sharers).toSorted((a, b) =>
+      a.webhook.record.id < b.webhook.record.id ? -1 : 1,
+    );
+    return byAge[0] ?? found;
+  }
+
+  /**
+   * Undefined where the webhook has changed and the request is not its own any more; the refusal where it is disabled,
+   * because another one may have the same secret.
+   */
+  async #receiveAt(
+    entry: LinearEntry,
+    { inbound, subscription }: Search,
+  ): Promise<Receipt | RefusedReceive | undefined> {
+    const webhookId = entry.webhook.record.id;
+    try {
+      const receipt = await this.#options.receiver.receive({ ...inbound, webhookId });
+      this.#hints.confirm(subscription, webhookId);
+      this.#hinted.add(entry);
+      return receipt;
+    } catch (error) {
+      if (error instanceof AppError && error.reason === "NOT_FOUND") return undefined;
+      if (!(error instanceof RefusedReceive) || error.check === "timestamp") throw error;
+      return error.check === "disabled" ? error : undefined;
+    }
+  }
+}
+
+const isReceipt = (outcome: Receipt | RefusedReceive | undefined): outcome is Receipt =>
+  outcome !== undefined && !(outcome instanceof RefusedReceive);
+
+function* findSigner(entries: readonly LinearEntry[], search: Search): Generator<void, LinearEntry | undefined> {
+  for (const entry of entries) {
+    if (isSignedFor(entry.webhook, search)) return entry;
+    yield;
+  }
+  return undefined;
+}
+
+/** Whether the webhook's secret signed the body, however old it is. One that is verified in another way takes no part. */
+function isSignedFor(webhook: ReceivingWebhook, { inbound, nowMs }: Search): boolean {
+  if (webhook.source !== LINEAR) return false;
+  const verdict = verify(webhook.source, webhook.keys(nowMs), inbound.request, nowMs);
+  return !isNeededKey(verdict) && (verdict.valid || verdict.check === "timestamp");
+}
