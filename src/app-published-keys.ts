@@ -50,7 +50,8 @@ export function createPublishedKeys(parts: {
     refreshMs: limits.publishedKeyRefreshMs,
     unknownTtlMs: limits.publishedKeyUnknownMs,
     fetchesMax: limits.publishedKeyFetchesMax,
-    fetchesPerMinuteMax: limits.publishedKeyFetchesPerMinuteMax,
+    webhookFetchesPerMinuteMax: limits.publishedKeyFetchesPerWebhookMinuteMax,
+    organizationFetchesPerMinuteMax: limits.publishedKeyFetchesPerOrganizationMinuteMax,
     keysPerRequestMax: limits.publishedKeysPerRequestMax,
     onFailure: (url, err) => logger.warn({ url, err }, "a vendor's signing key could not be fetched"),
   });

@@ -93,9 +93,10 @@ export const LIMITS = Object.freeze({
   publishedKeyTtlMs: 6 * 3_600_000,
   publishedKeyRefreshMs: 3_600_000,
   publishedKeyUnknownMs: 300_000,
-  /** Fetches of them: under way at once, and caused by one webhook in a minute. */
+  /** Fetches of them: under way at once, and caused in a minute by one webhook, and by one organization. */
   publishedKeyFetchesMax: 8,
-  publishedKeyFetchesPerMinuteMax: 10,
+  publishedKeyFetchesPerWebhookMinuteMax: 10,
+  publishedKeyFetchesPerOrganizationMinuteMax: 60,
   /** Completions: rows of one batch. */
   completeBatchRowsMax: 256,
   /** Response bytes and header bytes kept with an attempt. */

@@ -4,7 +4,7 @@
  * an accept.
  *
  * Nobody can use us to fetch: the scheme pins the host, one fetch runs for each key, an unknown key is remembered as
- * such, and an owner (a webhook) causes a bounded number of fetches a minute.
+ * such, and a webhook, and an organization with all of its webhooks, cause a bounded number of fetches a minute.
  */
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
@@ -29,9 +29,10 @@ export interface PublishedKeysOptions {
   readonly ttlMs: number;
   readonly refreshMs: number;
   readonly unknownTtlMs: number;
-  /** Fetches under way at once; fetches that one owner causes in a minute. */
+  /** Fetches under way at once; fetches that one webhook, and one organization, cause in a minute. */
   readonly fetchesMax: number;
-  readonly fetchesPerMinuteMax: number;
+  readonly webhookFetchesPerMinuteMax: number;
+  readonly organizationFetchesPerMinuteMax: number;
   /** Keys that one request may need. */
   readonly keysPerRequestMax: number;
   readonly onFailure: (url: string, error: unknown) => void;
@@ -44,13 +45,20 @@ interface Known {
   readonly refreshAtMs: number;
 }
 
-/** What a judgement is about, and on whose account keys are fetched. */
+/** On whose account keys are fetched. */
+export interface KeyAccount {
+  readonly organizationId: string;
+  /** Undefined for a captured request that belongs to none. */
+  readonly webhookId: string | undefined;
+}
+
+/** What a judgement is about. */
 export interface Judged {
   readonly source: CompiledSource;
   readonly secrets: PreparedSecrets;
   readonly request: InboundRequest;
   readonly nowMs: number;
-  readonly owner: string;
+  readonly account: KeyAccount;
 }
 
 const MINUTE_MS = 60_000;
@@ -60,7 +68,7 @@ export class PublishedKeys {
   /** In the order in which they were fetched. */
   readonly #known = new Map<string, Known>();
   readonly #underWay = new Map<string, Promise<void>>();
-  /** Fetches of each owner in this minute. */
+  /** Fetches of each webhook and organization in this minute. */
   #counts = new Map<string, number>();
   #countsSinceMs = 0;
 
@@ -69,27 +77,27 @@ export class PublishedKeys {
   }
 
   /** The verdict, once the keys that it needs are at hand. Rejects with SERVICE_UNAVAILABLE where one cannot be had. */
-  async judge({ source, secrets, request, nowMs, owner }: Judged): Promise<Verdict> {
+  async judge({ source, secrets, request, nowMs, account }: Judged): Promise<Verdict> {
     for (let keys = 0; keys <= this.#options.keysPerRequestMax; keys++) {
-      const outcome = verify(source, secrets, request, nowMs, (needed) => this.#look(needed, owner));
+      const outcome = verify(source, secrets, request, nowMs, (needed) => this.#look(needed, account));
       if (!isNeededKey(outcome)) return outcome;
-      await this.#fetch(outcome, owner);
+      await this.#fetch(outcome, account);
     }
     throw new AppError("SERVICE_UNAVAILABLE", "the request names too many keys that are not at hand");
   }
 
-  #look(needed: NeededKey, owner: string): FetchedKey | null | undefined {
+  #look(needed: NeededKey, account: KeyAccount): FetchedKey | null | undefined {
     const known = this.#known.get(needed.keyId);
     const nowMs = this.#options.clock.now();
     if (known === undefined || nowMs >= known.untilMs) return undefined;
-    if (nowMs >= known.refreshAtMs) void this.#fetch(needed, owner).catch(() => {});
+    if (nowMs >= known.refreshAtMs) void this.#fetch(needed, account).catch(() => {});
     return known.key;
   }
 
-  #fetch(needed: NeededKey, owner: string): Promise<void> {
+  #fetch(needed: NeededKey, account: KeyAccount): Promise<void> {
     const running = this.#underWay.get(needed.keyId);
     if (running !== undefined) return running;
-    if (!this.#admit(owner)) {
+    if (!this.#admit(account)) {
       return Promise.reject(new AppError("SERVICE_UNAVAILABLE", "too many signing keys are being fetched; try again"));
     }
     const fetching = this.#fetchNow(needed).finally(() => this.#underWay.delete(needed.keyId));
@@ -97,16 +105,19 @@ export class PublishedKeys {
     return fetching;
   }
 
-  #admit(owner: string): boolean {
-    const { fetchesMax, fetchesPerMinuteMax, clock } = this.#options;
+  #admit({ organizationId, webhookId = "" }: KeyAccount): boolean {
+    const { fetchesMax, webhookFetchesPerMinuteMax, organizationFetchesPerMinuteMax, clock } = this.#options;
     const nowMs = clock.now();
     if (Math.abs(nowMs - this.#countsSinceMs) >= MINUTE_MS) {
       this.#counts = new Map();
       this.#countsSinceMs = nowMs;
     }
-    const count = this.#counts.get(owner) ?? 0;
-    if (this.#underWay.size >= fetchesMax || count >= fetchesPerMinuteMax) return false;
-    this.#counts.set(owner, count + 1);
+    const ofOrganization = this.#counts.get(organizationId) ?? 0;
+    const webhook = `${organizationId} ${webhookId}`;
+    const ofWebhook = this.#counts.get(webhook) ?? 0;
+    if (this.#underWay.size >= fetchesMax) return false;
+    if (ofOrganization >= organizationFetchesPerMinuteMax || ofWebhook >= webhookFetchesPerMinuteMax) return false;
+    this.#counts.set(organizationId, ofOrganization + 1).set(webhook, ofWebhook + 1);
     return true;
   }
 

@@ -161,7 +161,8 @@ export class Receiver {
     const { source } = webhook;
     if (synthetic === "unsigned") return { ...identify(source, request), scheme: SYNTHETIC_SCHEME, verified: true };
     const nowMs = this.#options.clock.now();
-    const judged = { source, secrets: webhook.keys(nowMs), request, nowMs, owner: webhook.record.id };
+    const { id: webhookId, organizationId } = webhook.record;
+    const judged = { source, secrets: webhook.keys(nowMs), request, nowMs, account: { organizationId, webhookId } };
     const verdict = await this.#options.keys.judge(judged);
     if (!verdict.valid) return new RefusedReceive("UNAUTHORIZED", verdict.check, verdict.reason, webhook.record.id);
     return { ...identify(source, request, verdict.scheme), scheme: verdict.scheme, verified: verdict.verified };

@@ -70,7 +70,8 @@ export class Signatures {
       method: captured.method,
       url: captured.url ?? ("webhookId" in captured.subject ? this.#urlOf(captured.subject.webhookId) : undefined),
     };
-    const verdict = await this.#keys.judge({ source, secrets, request, nowMs, owner: caller.organizationId });
+    const account = { organizationId: caller.organizationId, webhookId: undefined };
+    const verdict = await this.#keys.judge({ source, secrets, request, nowMs, account });
     const { type, id } = identify(source, request, verdict.scheme);
     const valid = verdict.valid && verdict.verified;
     const reason = valid ? null : verdict.valid ? NOTHING_VERIFIED : verdict.reason;

@@ -162,6 +162,18 @@ test("made-up keys cause a bounded number of fetches a minute, and touch neither
   expect((await post(other, paypal(1, freshUrl()))).status).toBe(200);
 });
 
+test("an organization cannot have more of them by having more webhooks", async () => {
+  vendor.behave(answering(404));
+  let fetched = 0;
+  for (let count = 0; count < 7; count++) {
+    const webhook = await paypalWebhook();
+    for (let key = 0; key < 10; key++) if ((await post(webhook, paypal(1, freshUrl()))).status === 401) fetched++;
+  }
+  expect([fetched, vendor.requests.length]).toEqual([60, 60]);
+  const other = await createWebhook(await service.otherOrganization(), { source: "paypal", secret: WEBHOOK_ID });
+  expect((await post(other, paypal(1, freshUrl()))).status).toBe(401);
+});
+
 test("a key is asked for again in the background, and counts no longer than it may", async () => {
   const webhook = await paypalWebhook();
   const url = freshUrl();
