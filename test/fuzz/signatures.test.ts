@@ -23,7 +23,8 @@ const schemes = Object.values(PRESETS).flatMap((preset) => preset.schemes);
 const header = textOf(
   words(`t= v1= v1, sha256= , = ; . 1700000000 -1 1e9 ${"ab".repeat(32)} ${"A".repeat(43)}= ${"A".repeat(44)} é \0`),
 );
-const names = schemes.flatMap((scheme) => ("sig" in scheme ? [scheme.sig.name] : []));
+const places = sources.flatMap((source) => source.schemes).flatMap(({ method }) => method.places);
+const names = places.flatMap((place) => (place.from === "header" ? [place.name] : []));
 const headers = fc.dictionary(
   fc.constantFrom(...names, "webhook-id", "webhook-timestamp", "content-type", "x-github-event", "x-github-delivery"),
   fc.oneof(header, fc.string({ unit: "binary" }), words("application/json application/x-www-form-urlencoded")),

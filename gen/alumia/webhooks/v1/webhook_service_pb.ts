@@ -336,7 +336,8 @@ export type CreateWebhookRequest = Message<"alumia.webhooks.v1.CreateWebhookRequ
   enabled?: boolean | undefined;
 
   /**
-   * A secret made by the provider; one is generated if absent.
+   * A secret made by the provider; one is generated if absent, unless only the provider can make it (public keys, ids):
+   * then the webhook has none until it is rotated in.
    *
    * @generated from field: optional string secret = 8;
    */
@@ -525,7 +526,7 @@ export type RotateWebhookSecretRequest = Message<"alumia.webhooks.v1.RotateWebho
   id: string;
 
   /**
-   * A secret made by the provider; one is generated if absent.
+   * A secret made by the provider; one is generated if absent, unless only the provider can make it.
    *
    * @generated from field: optional string secret = 2;
    */
