@@ -87,7 +87,7 @@ export async function applyVerification(
     const mayStay = sharesKeys(kindOf(webhook), keyKind(verifier), patch.secret !== undefined);
     if (!mayStay || (current !== undefined && secretProblem(verifier, current) !== null)) {
       const why = "the new source or verification takes another kind of secret";
-      throw invalidField("secret", "required", `must be sent along: ${why}, ${secretForm(verifier)}`);
+      throw invalidField("secret", "required", `must be sent along: ${why} (${secretForm(verifier)})`);
     }
   }
   webhook.source = source;

@@ -63,18 +63,21 @@ const DESCRIBED = `curl -s $API/webhooks -H "$AUTH" -H "$JSON" -d '{"name":"Acme
   "verification":{"scheme":"hmac","header":"x-acme-signature","prefix":"sha256=","content":"{ts}.{body}",
   "timestamp":{"header":"x-acme-time","unit":"ms"},"eventType":["h:x-acme-event"],"eventId":["j:id"]}}'`;
 
-const briefly = (seconds: number): string => (seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`);
+function briefly(seconds: number | null): string {
+  if (seconds === null) return "–";
+  return seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`;
+}
 
 const HEAD = ["provider", "source", "proof", "body", "age", "URL", "handshake"];
 
 function rowOf({ name, preset, forms, publicUrlRequired }: SourceFacts): readonly string[] {
-  const bounds = [...new Set(forms.map(({ toleranceSeconds }) => toleranceSeconds).filter((bound) => bound !== null))];
+  const bounds = [...new Set(forms.map(({ toleranceSeconds }) => briefly(toleranceSeconds)))];
   return [
     `[${prose(preset.label)}](#${anchorOf(preset.label)})`,
     code(name),
     [...new Set(forms.map(proofInShort))].join(" or "),
     preset.bodyAuthenticated ? "yes" : "no",
-    bounds.map(briefly).join(", ") || "–",
+    bounds.join(" or "),
     publicUrlRequired ? "yes" : "–",
     preset.handshakes === undefined ? "–" : "yes",
   ];

@@ -20,6 +20,9 @@ export const file_alumia_webhooks_v1_verification: GenFile = /*@__PURE__*/
  * With one of the general schemes ("hmac", "public-key", "token", "basic", "none") requests are verified as described
  * here, and the preset's own forms no longer count. Without `scheme`, or with the name of one of the source's forms,
  * the preset verifies, and only `eventType`, `eventId`, `repeats` and the tolerances of `timestamp` may be given.
+ * Handshakes and the answer to an event stay the source's.
+ *
+ * A path into the body has up to 16 names, or positions in a list up to 99.
  *
  * @generated from message alumia.webhooks.v1.Verification
  */
@@ -81,7 +84,7 @@ export type Verification = Message<"alumia.webhooks.v1.Verification"> & {
    * What is signed: text with {body}, {ts} (the timestamp as it was sent), {url} and {path} (of the public URL),
    * {method}, {header:name}, {json:path}, {text:path} and {sortedForm} (names and values of a form, sorted and joined).
    * "{body}" if absent. A value must not contain the text that follows it in the template; only that of one {text:path}
-   * may. Some of the content must come from the body.
+   * may. Some of the content must come from the body. At most 40 variables and texts between them.
    *
    * @generated from field: optional string content = 8;
    */
@@ -104,7 +107,8 @@ export type Verification = Message<"alumia.webhooks.v1.Verification"> & {
   /**
    * Where the event's type stands: lookups that are tried in order. One is `h:header-name`, `j:path.into.body`,
    * `k:pattern` (the body's first key that the pattern matches), or several joined by `+`, of which the first must be
-   * there ("h:x-event+j:action"). Empty: as the preset says, for "custom" the body's `type`.
+   * there ("h:x-event+j:action"). At most 4 parts, and one `*` in a pattern. Empty: as the preset says, for "custom" the
+   * body's `type`.
    *
    * @generated from field: repeated string event_type = 11;
    */
