@@ -84,8 +84,11 @@ export async function applyVerification(
     const text = chooseNextSecret(verifier, patch.secret);
     await rotateSecret(em, box, webhook, { purpose: "receive", text, now, graceSeconds: 0 });
   } else if (isChanged) {
-    const mayStay = sharesKeys(kindOf(webhook), keyKind(verifier), patch.secret !== undefined);
-    if (!mayStay || (current !== undefined && secretProblem(verifier, current) !== null)) {
+    const after = keyKind(verifier);
+    const mayStay = sharesKeys(kindOf(webhook), after, patch.secret !== undefined);
+    // One that is still to be brought is awaited of the old source, not of another.
+    const isMissing = current === undefined && source !== webhook.source && after !== "none";
+    if (!mayStay || isMissing || (current !== undefined && secretProblem(verifier, current) !== null)) {
       const why = "the new source or verification takes another kind of secret";
       throw invalidField("secret", "required", `must be sent along: ${why} (${secretForm(verifier)})`);
     }
