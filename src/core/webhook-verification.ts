@@ -79,15 +79,17 @@ export async function applyVerification(
   if (!isChanged && patch.secret === undefined) return;
   const verifier = resolveVerifier(source, verification);
   const current = await currentSecret(em, box, webhook);
-  if (patch.secret !== undefined && patch.secret !== current) {
+  const [kindBefore, kind] = [kindOf(webhook), keyKind(verifier)];
+  const mayStay = kind === kindBefore || kind === "none";
+  // A secret that nothing was verified with may be the same, but is taken anew, without those of older graces.
+  const isNew = patch.secret !== current || (kindBefore === "none" && !mayStay);
+  if (patch.secret !== undefined && isNew) {
     if (!isChanged) throw invalidField("secret", "rotate", "is changed by rotating it, not by an update");
     const text = chooseNextSecret(verifier, patch.secret);
     await rotateSecret(em, box, webhook, { purpose: "receive", text, now, graceSeconds: 0 });
   } else if (isChanged) {
-    const after = keyKind(verifier);
-    const mayStay = sharesKeys(kindOf(webhook), after, patch.secret !== undefined);
     // One that is still to be brought is awaited of the old source, not of another.
-    const isMissing = current === undefined && source !== webhook.source && after !== "none";
+    const isMissing = current === undefined && source !== webhook.source && kind !== "none";
     if (!mayStay || isMissing || (current !== undefined && secretProblem(verifier, current) !== null)) {
       const why = "the new source or verification takes another kind of secret";
       throw invalidField("secret", "required", `must be sent along: ${why} (${secretForm(verifier)})`);
@@ -95,11 +97,6 @@ export async function applyVerification(
   }
   webhook.source = source;
   webhook.verification = verification;
-}
-
-/** Whether the secret in force may serve on. One that nothing was verified with may, if its owner sends it again. */
-function sharesKeys(before: string | undefined, after: string, isConfirmed: boolean): boolean {
-  return before === after || after === "none" || (before === "none" && isConfirmed);
 }
 
 /** The kind of key in use; undefined where the stored settings are of no use to this version. */

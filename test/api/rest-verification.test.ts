@@ -285,6 +285,15 @@ describe("the secret that a change needs", () => {
     expect([name, source, verification]).toEqual(["w", webhook.source, webhook.verification]);
   });
 
+  test("no secret of an older grace comes along to another kind", async () => {
+    const webhook = await create(custom);
+    await service.api.post(`/webhooks/${webhook.id}/rotate`, { secret: "next", gracePeriodSeconds: 3_600 });
+    await patch(webhook.id, { verification: NONE });
+    expect((await patch(webhook.id, { verification: TOKEN, secret: "next" })).status).toBe(200);
+    const post = async (token: string) => (await send(webhook.receiveUrl, "{}", { "x-token": token })).status;
+    expect([await post("next"), await post(TEXT)]).toEqual([200, 401]);
+  });
+
   test("going to none needs none, and keeps it", async () => {
     const webhook = await create(custom);
     expect((await patch(webhook.id, { verification: NONE })).status).toBe(200);
