@@ -16,7 +16,7 @@ export function createPublishedKeys(parts: {
   logger: Logger;
   limits: Limits;
   seams: AppSeams;
-}): { readonly keys: PublishedKeys; readonly close: () => Promise<void> } {
+}): { readonly keys: PublishedKeys; readonly fetch: KeyFetch; readonly close: () => Promise<void> } {
   const { policy, clock, logger, limits, seams } = parts;
   const client = createClient(policy, limits, seams);
   const fetch: KeyFetch = async ({ url, post }) => {
@@ -55,7 +55,7 @@ export function createPublishedKeys(parts: {
     keysPerRequestMax: limits.publishedKeysPerRequestMax,
     onFailure: (url, err) => logger.warn({ url, err }, "a vendor's signing key could not be fetched"),
   });
-  return { keys, close: () => client.close() };
+  return { keys, fetch, close: () => client.close() };
 }
 
 /** Deliveries must not take the connections that verifying needs. */

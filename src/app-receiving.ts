@@ -4,12 +4,16 @@ import type { Config, Limits } from "./config.ts";
 import { EventRecorder } from "./core/event-recorder.ts";
 import { FairWork } from "./core/fair-work.ts";
 import type { Handover } from "./core/handover.ts";
+import { Handshakes } from "./core/handshakes.ts";
+import { Judge } from "./core/judgement.ts";
 import { LinearIndex } from "./core/linear-index.ts";
 import { LinearReceiver } from "./core/linear-receiver.ts";
-import type { PublishedKeys } from "./core/published-keys.ts";
+import type { KeyFetch, PublishedKeys } from "./core/published-keys.ts";
 import { Receiver } from "./core/receive.ts";
 import type { ReceivingWebhook } from "./core/receiving-webhook.ts";
+import type { SecretCaptures } from "./core/secret-captures.ts";
 import { Traces } from "./core/traces.ts";
+import { UrlConfirmations } from "./core/url-confirmations.ts";
 import type { WebhookLoader } from "./core/webhook-loader.ts";
 import type { Logger } from "./observe/logger.ts";
 import type { WebhookRecord } from "./store/sql/lookup.ts";
@@ -24,6 +28,9 @@ export interface ReceivingOptions {
   readonly loader: WebhookLoader<ReceivingWebhook>;
   readonly prepare: (record: WebhookRecord) => ReceivingWebhook;
   readonly keys: PublishedKeys;
+  /** Fetches from providers' own hosts. */
+  readonly fetch: KeyFetch;
+  readonly captures: SecretCaptures;
   readonly handover: Handover;
 }
 
@@ -35,7 +42,7 @@ export interface Receiving {
 }
 
 export function createReceiving(options: ReceivingOptions): Receiving {
-  const { config, limits, logger, store, clock, loader, prepare, keys, handover } = options;
+  const { config, limits, logger, store, clock, loader, prepare, handover } = options;
   const recorder = new EventRecorder({
     pool: store.pool,
     limits: {
@@ -49,12 +56,20 @@ export function createReceiving(options: ReceivingOptions): Receiving {
     leaseMs: config.deliveryLeaseMs,
     batchRetriesMax: limits.batchRetriesMax,
   });
+  const confirmations = new UrlConfirmations({
+    fetch: options.fetch,
+    max: limits.urlConfirmationsMax,
+    rememberMs: limits.urlConfirmationRememberMs,
+    retryMs: limits.urlConfirmationRetryMs,
+    onFailure: (host, err) => logger.warn({ host, err }, "a subscription could not be confirmed"),
+  });
   const traces = new Traces({ pool: store.traces, logger, limits });
   const receiver = new Receiver({
     loader,
     recorder,
     handover,
-    keys,
+    judge: new Judge({ keys: options.keys, clock }),
+    handshakes: new Handshakes({ captures: options.captures, confirmations }),
     traces,
     traceContentBytesMax: limits.traceContentBytesMax,
     clock,

@@ -12,8 +12,9 @@ import { Deliveries } from "./core/deliveries.ts";
 import { Events } from "./core/events.ts";
 import { noteDatabaseTime } from "./core/ids.ts";
 import { ReceivingWebhook } from "./core/receiving-webhook.ts";
-import { Rejections } from "./core/rejections.ts";
+import { SecretCaptures } from "./core/secret-captures.ts";
 import { Signatures } from "./core/signatures.ts";
+import { TraceLists } from "./core/trace-lists.ts";
 import { WebhookLoader } from "./core/webhook-loader.ts";
 import { Webhooks } from "./core/webhooks.ts";
 import type { DeliveryWorker } from "./delivery/worker.ts";
@@ -162,26 +163,30 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     onRelease: () => worker.wake(),
     onDatabaseTime: noteDatabaseTime,
   });
-  const { keys, close: closeKeys } = createPublishedKeys({ policy, clock, logger, limits, seams });
-  const receiving = createReceiving({ config, limits, logger, store, clock, loader, prepare, keys, handover: worker });
+  const { keys, fetch, close: closeKeys } = createPublishedKeys({ policy, clock, logger, limits, seams });
+  const wake = () => worker.wake();
+  const webhooks = new Webhooks({
+    orm,
+    pool,
+    box,
+    clock,
+    checkUrl: (url) => withAdvice(checkDestinationUrl(url, policy)),
+    leaseMs: config.deliveryLeaseMs,
+    wake,
+    maintain: () => maintenance.wake(),
+  });
+  const captures = new SecretCaptures({ pool, box, webhooks });
+  const means = { config, limits, logger, store, clock };
+  const receiving = createReceiving({ ...means, loader, prepare, keys, fetch, captures, handover: worker });
   const { receiver, linear } = receiving;
   const apiKeys = new ApiKeys({ orm, pool, lookups: store.keyLookups, clock, production: config.production });
-  const wake = () => worker.wake();
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const readiness = async () => ({ store: await checkStore(), delivery: worker.alive });
   const rpc = createRpcServer({
-    webhooks: new Webhooks({
-      orm,
-      pool,
-      box,
-      clock,
-      checkUrl: (url) => withAdvice(checkDestinationUrl(url, policy)),
-      leaseMs: config.deliveryLeaseMs,
-      wake,
-      maintain: () => maintenance.wake(),
-    }),
+    webhooks,
+    captures,
     events: new Events({ orm, pool, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax, wake }),
-    rejections: new Rejections({ orm }),
+    traces: new TraceLists({ orm }),
     deliveries: new Deliveries({ orm, pool, leaseMs: config.deliveryLeaseMs, wake }),
     apiKeys,
     signatures: new Signatures({ loader, receiver, keys, clock, publicUrl: config.publicUrl }),

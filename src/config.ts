@@ -3,6 +3,7 @@
  * unit in its name. A wrong value throws a ConfigError whose one line names the variable and what it takes.
  */
 import { resolve } from "node:path";
+import { HANDSHAKE_LIMITS, LINEAR_LIMITS, TRACE_LIMITS } from "./config-receiving.ts";
 import {
   ConfigError,
   list,
@@ -56,24 +57,9 @@ export const LIMITS = Object.freeze({
   /** Receives under way for one client address; verified events of one webhook that wait for their commit. */
   receivesPerClientMax: 1_024,
   receivesPerWebhookMax: 2_048,
-  /** Traces of refused receives: time between writes for one webhook, and between any two, milliseconds. */
-  traceIntervalMs: 1_000,
-  traceBatchIntervalMs: 50,
-  /** Traces of one write; webhooks, and bytes, that wait; kept of a check, of one client, and of body or headers, bytes. */
-  traceBatchRowsMax: 100,
-  traceWebhooksMax: 10_000,
-  traceBytesMax: 16 * 1024 * 1024,
-  traceSlots: 8,
-  traceClientSlots: 3,
-  traceContentBytesMax: 4_096,
-  /** The shared URL of source linear: webhooks that it looks among, of one organization and of all; hints. */
-  linearWebhooksPerOrganizationMax: 100,
-  linearWebhooksMax: 10_000,
-  linearHintsMax: 20_000,
-  /** Bytes hashed to find the webhook of one request; requests that wait for that, of one client and of all. */
-  linearSearchBytesMax: 64 * 1024 * 1024,
-  linearSearchesPerClientMax: 32,
-  linearSearchesMax: 512,
+  ...TRACE_LIMITS,
+  ...LINEAR_LIMITS,
+  ...HANDSHAKE_LIMITS,
   /** How often a receive whose webhook changed under it is verified anew before 503. */
   receiveStaleRetriesMax: 5,
   /** How often a batch is tried again after a deadlock or a serialization failure. */

@@ -8,13 +8,13 @@ import { randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { isNeededKey } from "../signature/needed-key.ts";
-import type { HeaderLookup } from "../signature/request.ts";
 import { findSource, prepareSecrets } from "../signature/source.ts";
 import { refuseHead, verify } from "../signature/verify.ts";
 import type { FairWork } from "./fair-work.ts";
+import type { Inbound, InboundHead } from "./inbound.ts";
 import { LinearHints, subscriptionOf } from "./linear-hints.ts";
 import type { LinearEntry, LinearIndex } from "./linear-index.ts";
-import type { Inbound, Receipt, Receiver } from "./receive.ts";
+import { type Receipt, type Receiver, receiptOf } from "./receive.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { RefusedReceive } from "./refused-receive.ts";
 
@@ -42,7 +42,6 @@ const NO_MATCH = "no signature matches under the secret of any webhook of source
 /** A request on its way to its webhook. */
 interface Search {
   readonly inbound: Omit<Inbound, "webhookId">;
-  readonly client: string;
   readonly nowMs: number;
   /** Linear's id of its webhook, as the body seems to say. */
   readonly subscription: string | undefined;
@@ -60,15 +59,15 @@ export class LinearReceiver {
   }
 
   /** Refuses what the head alone refuses. Throws UNAUTHORIZED. */
-  admit(header: HeaderLookup): void {
-    const refusal = refuseHead(LINEAR, header);
+  admit({ request }: InboundHead): void {
+    const refusal = refuseHead(LINEAR, request.header);
     if (refusal) throw new RefusedReceive("UNAUTHORIZED", refusal.check, refusal.reason);
   }
 
-  /** As `Receiver.receive`, of the webhook whose secret signed the request. `client` as the caps count it. */
-  async receive(inbound: Omit<Inbound, "webhookId">, client: string): Promise<Receipt> {
+  /** As `Receiver.receive`, of the webhook whose secret signed the request. */
+  async receive(inbound: Omit<Inbound, "webhookId">): Promise<Receipt> {
     const { index, clock } = this.#options;
-    const search: Search = { inbound, client, nowMs: clock.now(), subscription: subscriptionOf(inbound.request.body) };
+    const search: Search = { inbound, nowMs: clock.now(), subscription: subscriptionOf(inbound.request.body) };
     const hinted = this.#hints.get(search.subscription);
     const known = this.#firstMatch(hinted, search);
     const { generation } = index;
@@ -94,15 +93,15 @@ export class LinearReceiver {
   /** A webhook of those loaded since `generation` whose secret signed the request. */
   async #search(generation: number, search: Search): Promise<LinearEntry | undefined> {
     const { index, work, limits } = this.#options;
-    const { request } = search.inbound;
+    const { request, remote } = search.inbound;
+    const client = remote?.client ?? "";
     const verdict = verify(LINEAR, NOBODY, request, search.nowMs);
     if (!isNeededKey(verdict) && !verdict.valid && verdict.check !== "signature") {
       throw new RefusedReceive("UNAUTHORIZED", verdict.check, verdict.reason);
     }
     const entries = this.#inOrder(index.loadedSince(generation));
     const most = Math.floor(limits.linearSearchBytesMax / (request.body.length + COMPARISON_BYTES));
-    const found =
-      entries.length > 0 ? await work.do(search.client, findSigner(entries.slice(0, most), search)) : undefined;
+    const found = entries.length > 0 ? await work.do(client, findSigner(entries.slice(0, most), search)) : undefined;
     if (found) return this.#firstOfSharers(found, search);
     if (entries.length > most) {
       const advice = "give Linear the webhook's own receive URL";
@@ -138,7 +137,7 @@ export class LinearReceiver {
   ): Promise<Receipt | RefusedReceive | undefined> {
     const webhookId = entry.webhook.record.id;
     try {
-      const receipt = await this.#options.receiver.receive({ ...inbound, webhookId });
+      const receipt = receiptOf(await this.#options.receiver.receive({ ...inbound, webhookId }));
       this.#hints.confirm(subscription, webhookId);
       this.#hinted.add(entry);
       return receipt;

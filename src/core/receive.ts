@@ -5,42 +5,31 @@
  * again and the request judged anew, so no cache outlives a rotation, a pause or a delete. A refusal is given only on
  * a fresh read.
  */
-import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import type { CompiledSource } from "../signature/compile.ts";
-import { type EventIdentity, identify } from "../signature/event-identity.ts";
 import { isForm } from "../signature/form.ts";
-import type { HeaderLookup, InboundRequest } from "../signature/request.ts";
+import type { Handshake } from "../signature/handshake.ts";
+import { describeUnmet, findHandshake, type HandshakeReply } from "../signature/handshakes.ts";
+import type { InboundRequest } from "../signature/request.ts";
 import type { SuccessAnswer } from "../signature/success-answer.ts";
-import { refuseHead } from "../signature/verify.ts";
 import type { HeaderList } from "../store/entities/event.ts";
 import type { ReceiveRow } from "../store/sql/receive.ts";
 import { matchesAllowlist } from "./allowlist.ts";
-import { dedupeKey, type EventRecorder } from "./event-recorder.ts";
+import type { EventRecorder } from "./event-recorder.ts";
 import type { Handover } from "./handover.ts";
+import type { Handshakes } from "./handshakes.ts";
 import { isUuid, newId } from "./ids.ts";
-import type { PublishedKeys } from "./published-keys.ts";
+import type { Inbound, InboundHead } from "./inbound.ts";
+import { type Admitted, type Judge, refusalOfHead, refusalOfStatus } from "./judgement.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { redactHeaders } from "./redact-headers.ts";
-import { leavesTrace, type Refusal, RefusedReceive, type RefusedRequest, traceOf } from "./refused-receive.ts";
+import { leavesTrace, RefusedReceive, type TracedAnswer, type TracedRequest, traceOf } from "./refused-receive.ts";
+import { repeatKeys } from "./repeat-keys.ts";
 import type { Traces } from "./traces.ts";
 import { UnderWay } from "./under-way.ts";
 import type { WebhookLoader } from "./webhook-loader.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
-
-export type { HeaderList } from "../store/entities/event.ts";
-
-/** One inbound request, its body complete. */
-export interface Inbound {
-  readonly webhookId: string;
-  readonly request: InboundRequest;
-  /** Names and values as they came. */
-  readonly headers: HeaderList;
-  readonly contentType: string | null;
-  /** Whether we made the request ourselves, for a test; `unsigned` where only the provider could have signed it. */
-  readonly synthetic: boolean | "unsigned";
-}
 
 export interface Receipt {
   readonly eventId: string;
@@ -49,20 +38,18 @@ export interface Receipt {
   readonly success: SuccessAnswer | undefined;
 }
 
-/** Scheme of our own test events that only the provider could have signed. */
-const SYNTHETIC_SCHEME = "synthetic";
-
-/** A request that is admitted: what verified it, whether anything did, and what the event is called. */
-interface Admitted extends EventIdentity {
-  readonly scheme: string;
-  readonly verified: boolean;
+/** The receipt; BAD_REQUEST for a handshake, whose answer only HTTP can carry. */
+export function receiptOf(received: Receipt | HandshakeReply): Receipt {
+  if ("eventId" in received) return received;
+  throw new AppError("BAD_REQUEST", "the request is a handshake, which is answered over HTTP only");
 }
 
 export interface ReceiverOptions {
   readonly loader: WebhookLoader<ReceivingWebhook>;
   readonly recorder: EventRecorder;
   readonly handover: Handover;
-  readonly keys: PublishedKeys;
+  readonly judge: Judge;
+  readonly handshakes: Handshakes;
   readonly traces: Traces;
   /** What a trace keeps of headers, and of the body, bytes. */
   readonly traceContentBytesMax: number;
@@ -98,35 +85,37 @@ export class Receiver {
    * Refuses what the head alone refuses, so that its body need not be read: with the error that `receive` would give,
    * and like there only on a fresh read. Undefined if it is admitted at once.
    */
-  admit(webhookId: string, header: HeaderLookup): Promise<void> | undefined {
+  admit(webhookId: string, head: InboundHead): Promise<void> | undefined {
     if (!isUuid(webhookId)) throw noSuchWebhook();
     const id = webhookId.toLowerCase();
     const known = this.#options.loader.peek(id);
-    return known && !refusalOfHead(known, header) ? undefined : this.#admitFresh(id, header);
+    return known && !refusalOfHead(known, head) ? undefined : this.#admitFresh(id, head);
   }
 
-  async #admitFresh(id: string, header: HeaderLookup): Promise<void> {
+  async #admitFresh(id: string, head: InboundHead): Promise<void> {
     const webhook = await this.#options.loader.refresh(id);
-    const refusal = webhook ? refusalOfHead(webhook, header) : noSuchWebhook();
+    const refusal = webhook ? refusalOfHead(webhook, head) : noSuchWebhook();
     if (refusal) throw refusal;
   }
 
   /**
-   * Resolves once the event is committed. NOT_FOUND for an unknown webhook, FORBIDDEN for a disabled one,
-   * UNAUTHORIZED with the reason for a bad signature, TOO_MANY_REQUESTS when the webhook or its organization has too
-   * many events under way, SERVICE_UNAVAILABLE when the store is down or the server full.
+   * Resolves once the event is committed, or to what a handshake is answered. NOT_FOUND for an unknown webhook,
+   * FORBIDDEN for a disabled one, UNAUTHORIZED with the reason for a bad signature, TOO_MANY_REQUESTS when the webhook
+   * or its organization has too many events under way, SERVICE_UNAVAILABLE when the store is down or the server full.
    */
-  async receive(inbound: Inbound): Promise<Receipt> {
-    const { loader, staleRetriesMax } = this.#options;
+  async receive(inbound: Inbound): Promise<Receipt | HandshakeReply> {
+    const { loader, judge, staleRetriesMax } = this.#options;
     if (!isUuid(inbound.webhookId)) throw noSuchWebhook();
     const id = inbound.webhookId.toLowerCase();
     let webhook = await loader.get(id);
     let fresh = false;
     for (let round = 0; round <= staleRetriesMax; round++) {
       if (!webhook) throw noSuchWebhook();
-      const judged = await this.#judge(webhook, inbound);
+      const judged = await judge.judge(webhook, inbound);
       if (judged instanceof AppError) {
         if (fresh) throw judged;
+      } else if ("handshake" in judged) {
+        if (fresh) return await this.#answer(webhook, judged.handshake, inbound);
       } else {
         const leave = this.#webhooks.enter(id);
         if (!leave) throw new AppError("TOO_MANY_REQUESTS", "too many events of this webhook at once");
@@ -140,32 +129,46 @@ export class Receiver {
   }
 
   /**
-   * Leaves a trace of a refused request with its webhook, where there is one. Never rejects; resolves once the webhook
-   * is found, which nobody's answer waits for.
+   * What is answered to a GET or HEAD, which can only be a handshake: undefined if the webhook's source has none. Refuses
+   * as `receive` does, and with BAD_REQUEST what is not the source's own.
    */
-  async leaveTrace(request: RefusedRequest, refusal: Refusal): Promise<void> {
+  async greet(inbound: Inbound): Promise<HandshakeReply | undefined> {
+    if (!isUuid(inbound.webhookId)) throw noSuchWebhook();
+    const { request } = inbound;
+    const webhook = await this.#options.loader.refresh(inbound.webhookId.toLowerCase());
+    if (!webhook) throw noSuchWebhook();
+    const disabled = refusalOfStatus(webhook);
+    if (disabled) throw disabled;
+    const handshake = findHandshake(webhook.source, request, { signed: false });
+    if (handshake) return await this.#answer(webhook, handshake, inbound);
+    const unmet = describeUnmet(webhook.source, request.method);
+    if (unmet === undefined) return undefined;
+    throw new RefusedReceive("BAD_REQUEST", "missing_field", unmet, webhook.record.id);
+  }
+
+  async #answer(
+    webhook: ReceivingWebhook,
+    handshake: Handshake,
+    { request, remote }: Inbound,
+  ): Promise<HandshakeReply> {
+    const { handshakes, clock } = this.#options;
+    const from = { nowMs: clock.now(), remoteAddress: remote?.address ?? "" };
+    return await handshakes.answer(webhook, handshake, request, from);
+  }
+
+  /**
+   * Leaves a trace of a request that became no event with its webhook, where there is one. Never rejects; resolves once
+   * the webhook is found, which nobody's answer waits for.
+   */
+  async leaveTrace(request: TracedRequest, answer: TracedAnswer): Promise<void> {
     const { loader, traces, traceContentBytesMax, clock } = this.#options;
-    const webhookId = refusal.webhookId?.toLowerCase();
-    if (!leavesTrace(refusal) || webhookId === undefined || !isUuid(webhookId)) return;
+    const webhookId = answer.webhookId?.toLowerCase();
+    if (!leavesTrace(answer) || webhookId === undefined || !isUuid(webhookId)) return;
     const nowMs = clock.now();
     const webhook = loader.peek(webhookId) ?? (await loader.get(webhookId).catch(() => undefined));
     if (!webhook) return;
-    const subject = { webhookId, check: refusal.check, client: request.client };
-    traces.leave(subject, () => traceOf(webhook, request, refusal, nowMs, traceContentBytesMax));
-  }
-
-  /** Why the request is refused, or what it is admitted as. */
-  async #judge(webhook: ReceivingWebhook, { request, synthetic }: Inbound): Promise<AppError | Admitted> {
-    const disabled = refusalOfStatus(webhook);
-    if (disabled) return disabled;
-    const { source } = webhook;
-    if (synthetic === "unsigned") return { ...identify(source, request), scheme: SYNTHETIC_SCHEME, verified: true };
-    const nowMs = this.#options.clock.now();
-    const { id: webhookId, organizationId } = webhook.record;
-    const judged = { source, secrets: webhook.keys(nowMs), request, nowMs, account: { organizationId, webhookId } };
-    const verdict = await this.#options.keys.judge(judged);
-    if (!verdict.valid) return new RefusedReceive("UNAUTHORIZED", verdict.check, verdict.reason, webhook.record.id);
-    return { ...identify(source, request, verdict.scheme), scheme: verdict.scheme, verified: verdict.verified };
+    const subject = { webhookId, check: answer.check, client: request.remote.client };
+    traces.leave(subject, () => traceOf(webhook, request, answer, nowMs, traceContentBytesMax));
   }
 
   /** Commits the event; undefined if the webhook has changed. */
@@ -237,40 +240,3 @@ export class Receiver {
 function successFor({ success }: CompiledSource, { header }: InboundRequest): SuccessAnswer | undefined {
   return success?.forForms && !isForm(header) ? undefined : success;
 }
-
-function refusalOfHead(webhook: ReceivingWebhook, header: HeaderLookup): AppError | undefined {
-  const disabled = refusalOfStatus(webhook);
-  if (disabled) return disabled;
-  const refusal = refuseHead(webhook.source, header);
-  return refusal && new RefusedReceive("UNAUTHORIZED", refusal.check, refusal.reason, webhook.record.id);
-}
-
-const refusalOfStatus = ({ record }: ReceivingWebhook): AppError | undefined =>
-  record.status === "disabled"
-    ? new RefusedReceive("FORBIDDEN", "disabled", "this webhook is disabled", record.id)
-    : undefined;
-
-/** The keys by which repeats of this event are found (DESIGN §5, Duplicates). */
-function repeatKeys(
-  { id, type, repeats, content }: EventIdentity,
-  body: Buffer,
-): Pick<ReceiveRow, "repeatKey" | "bodyHash" | "reuseKey"> {
-  const none = { repeatKey: null, bodyHash: null, reuseKey: null };
-  const idKey = id === null ? null : dedupeKey("id", id);
-  switch (repeats) {
-    case "none":
-      return none;
-    case "signed-id":
-      return { ...none, repeatKey: idKey, bodyHash: idKey && hash128(body) };
-    case "restamped-id":
-      return { ...none, repeatKey: idKey };
-    case "unsigned-id":
-      return { ...none, repeatKey: dedupeKey("body", ...content), reuseKey: idKey };
-    case "unsigned-id-and-type":
-      return { ...none, repeatKey: dedupeKey("body", `${type}\0`, ...content), reuseKey: idKey };
-    case "unsigned-id-and-body":
-      return { ...none, repeatKey: idKey && dedupeKey("id+body", `${id}\0`, body), reuseKey: idKey };
-  }
-}
-
-const hash128 = (body: Buffer): string => createHash("sha256").update(body).digest("hex").slice(0, 32);

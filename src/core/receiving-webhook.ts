@@ -53,6 +53,12 @@ export class ReceivingWebhook {
     return prepareSecrets(this.source, texts.slice(0, ACTIVE_SECRETS_MAX));
   }
 
+  /** The texts of the secrets that are active at `nowMs`, the one in force first. */
+  secretTexts(nowMs: number): string[] {
+    const texts = this.#receive.filter((secret) => secret.expiresAtMs > nowMs).map((secret) => secret.text);
+    return texts.slice(0, ACTIVE_SECRETS_MAX);
+  }
+
   /** The secret in force, with which test events are signed; undefined if it cannot be used. */
   get currentSecret(): string | undefined {
     return this.#receive.find((secret) => secret.expiresAtMs === Number.POSITIVE_INFINITY)?.text;

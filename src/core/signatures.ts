@@ -9,7 +9,7 @@ import type { Verification } from "../signature/verification/settings.ts";
 import type { Caller } from "./caller.ts";
 import { newId } from "./ids.ts";
 import type { PublishedKeys } from "./published-keys.ts";
-import type { Receipt, Receiver } from "./receive.ts";
+import { type Receipt, type Receiver, receiptOf } from "./receive.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import type { WebhookLoader } from "./webhook-loader.ts";
 import { noSuchWebhook, RECEIVE_PATH } from "./webhook-settings.ts";
@@ -106,13 +106,15 @@ export class Signatures {
     const signed = signOrExplain(webhook.source, secret, { ...named, body, url, target: path });
     const request = signed ?? { headers: new Map(), body, url, target: path };
     const headers = new Map([["content-type", "application/json"], ...request.headers]);
-    return await this.#receiver.receive({
+    const received = await this.#receiver.receive({
       webhookId: webhook.record.id,
       request: { ...request, header: (name) => headers.get(name), method: "POST" },
       headers: [...headers],
       contentType: "application/json",
       synthetic: signed ? true : "unsigned",
+      remote: null,
     });
+    return receiptOf(received);
   }
 
   /** The URL that providers know a webhook by, if it is known. */

@@ -2,9 +2,12 @@
 import { type EntityManager, LockMode } from "@mikro-orm/postgresql";
 import type { Pool } from "pg";
 import type { Clock } from "../clock.ts";
+import { AppError } from "../errors.ts";
 import type { SecretBox } from "../security/secret-box.ts";
+import { secretProblem } from "../signature/source.ts";
 import { Webhook, WebhookCounters, type WebhookStatus } from "../store/entities/webhook.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
+import { TAKE_CAPTURED } from "../store/sql/captures.ts";
 import { type OwedChange, owedStatement } from "../store/sql/hold.ts";
 import { deleteWebhook } from "../store/sql/purge.ts";
 import { transaction } from "../store/transaction.ts";
@@ -168,6 +171,24 @@ export class Webhooks {
         : chooseForwardSecret(rotation.secret);
       await rotateSecret(em, box, webhook, { purpose, text, now, graceSeconds });
       return receive ? { secret: text } : { forwardSecret: text };
+    });
+  }
+
+  /**
+   * Puts the secret in force that the provider sent, in place of every other; it stands in this answer only. CONFLICT
+   * if none waits for this, or the webhook cannot use it.
+   */
+  async confirmSecret(caller: Caller, id: string): Promise<WebhookView> {
+    const { box } = this.#options;
+    return await this.#change(caller, id, async (em, webhook, now) => {
+      const { organizationId } = webhook;
+      const [captured] = await em.execute<{ sealed: Buffer }[]>(TAKE_CAPTURED, [id, organizationId]);
+      if (!captured) throw new AppError("CONFLICT", "no secret waits to be confirmed: open a window for it first");
+      const text = box.open(captured.sealed, { organizationId, webhookId: id, purpose: "receive" });
+      const problem = secretProblem(verifierOf(webhook), text);
+      if (problem !== null) throw new AppError("CONFLICT", `the secret that was captured ${problem}`);
+      await rotateSecret(em, box, webhook, { purpose: "receive", text, now, graceSeconds: 0 });
+      return { secret: text };
     });
   }
 

@@ -2,18 +2,18 @@
  * The raw receive path: a plain handler in front of everything else. What can be refused from the head is refused
  * before the body is read; the body is read under a cap of its own and the budget of all requests.
  */
-
+import type { Inbound, InboundHead } from "../core/inbound.ts";
 import type { LinearReceiver } from "../core/linear-receiver.ts";
-import type { HeaderList, Inbound, Receipt, Receiver } from "../core/receive.ts";
+import type { Receipt, Receiver } from "../core/receive.ts";
+import { HANDSHAKE } from "../core/refused-receive.ts";
 import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { RestError } from "../rpc/error-mapping.ts";
-import { refusalOf } from "../rpc/receive.ts";
-import type { HeaderLookup } from "../signature/request.ts";
-import { sendAnswer } from "../transcode/answer.ts";
+import { answerOf } from "../rpc/receive.ts";
+import type { HandshakeReply } from "../signature/handshakes.ts";
 import { type BodyMeter, readRawBody, tooLarge } from "../transcode/body-reader.ts";
-import { targetOf } from "../transcode/http-exchange.ts";
+import { TranscodeError } from "../transcode/transcoder.ts";
 import type { BodyHold } from "./body-budget.ts";
 import { clientOf } from "./client-address.ts";
 import {
@@ -23,12 +23,13 @@ import {
   expectsToBeAsked,
   type HttpRequest,
   sendError,
-  sendJson,
   sendMethodNotAllowed,
 } from "./exchange.ts";
+import { contentTypeOf, headerList, headOf, sendReceived } from "./receive-exchange.ts";
 
 /** A body that Node reads from the socket together with its head, give or take. */
 const SMALL_BYTES_MAX = 65_536;
+const NO_BODY = Buffer.alloc(0);
 
 export interface ReceiveHandlerOptions {
   readonly receiver: Receiver;
@@ -48,58 +49,73 @@ export interface ReceiveHandlerOptions {
 interface Recipient {
   /** Undefined where only the signature tells. */
   readonly webhookId: string | undefined;
-  admit(header: HeaderLookup): Promise<void> | void;
-  receive(inbound: Omit<Inbound, "webhookId">, client: string): Promise<Receipt>;
+  admit(head: InboundHead): Promise<void> | void;
+  receive(inbound: Omit<Inbound, "webhookId">): Promise<Receipt | HandshakeReply>;
+  /** What is answered to a GET or HEAD; undefined where none is taken. */
+  greet(inbound: Omit<Inbound, "webhookId">): Promise<HandshakeReply | undefined>;
 }
 
 export function createReceiveHandler(options: ReceiveHandlerOptions) {
   const { receiver, linear, logger, publicUrl, bodyBytesMax, addressOf, meterBody } = options;
 
-  /** Whose request it is stands in the path, or is found out by its signature. */
-  function recipientOf(path: string): Recipient {
-    if (path === LINEAR_PATH) {
-      return { webhookId: undefined, admit: (header) => linear.admit(header), receive: linear.receive.bind(linear) };
-    }
-    const webhookId = path.slice(RECEIVE_PATH.length);
-    return {
-      webhookId,
-      admit: (header) => receiver.admit(webhookId, header),
-      receive: (inbound) => receiver.receive({ ...inbound, webhookId }),
-    };
-  }
+  const toLinear: Recipient = {
+    webhookId: undefined,
+    admit: (head) => linear.admit(head),
+    receive: (inbound) => linear.receive(inbound),
+    greet: async () => undefined,
+  };
 
-  async function receive(exchange: Exchange, recipient: Recipient): Promise<void> {
+  const toWebhook = (webhookId: string): Recipient => ({
+    webhookId,
+    admit: (head) => receiver.admit(webhookId, head),
+    receive: (inbound) => receiver.receive({ ...inbound, webhookId }),
+    greet: (inbound) => receiver.greet({ ...inbound, webhookId }),
+  });
+
+  async function handle(exchange: Exchange, recipient: Recipient): Promise<void> {
     const { request } = exchange;
-    const remoteAddress = addressOf(request);
-    const client = clientOf(remoteAddress);
-    const contentType = request.headers["content-type"] ?? null;
+    const { webhookId } = recipient;
+    const address = addressOf(request);
+    const remote = { address, client: clientOf(address) };
+    const contentType = contentTypeOf(request);
     const meter = meterBody(request);
     let leave: (() => void) | undefined;
     let body: Buffer | undefined;
-    try {
-      leave = receiver.enter(client);
-      if ((declaredBodyBytes(request) ?? 0) > bodyBytesMax) throw tooLarge(bodyBytesMax);
-      const header = headerLookup(request);
-      body = await readAdmitted(exchange, recipient.admit(header), meter);
-      const target = targetOf(request);
-      const url = publicUrl && publicUrl + target;
-      const inbound = {
-        request: { header, body, method: "POST", url, target },
-        headers: headerList(request.rawHeaders),
-        contentType,
-        synthetic: false,
-      };
-      sendReceipt(exchange, await recipient.receive(inbound, client));
-    } catch (error) {
-      const refusal = refusalOf(error, answerError(exchange, error), recipient.webhookId);
+    const traced = () => {
       const size = body?.length ?? declaredBodyBytes(request);
+      return { method: request.method ?? "", headers: headerList(request.rawHeaders), contentType, body, size, remote };
+    };
+    try {
+      leave = receiver.enter(remote.client);
+      const head = headOf(request, publicUrl);
+      const isPost = head.method === "POST";
+      body = isPost ? await readPost(exchange, recipient, head, meter) : NO_BODY;
       const headers = headerList(request.rawHeaders);
-      const refused = { method: "POST", headers, contentType, body, size, remoteAddress, client };
-      if (leave) await receiver.leaveTrace(refused, refusal);
+      const inbound = { request: { ...head, body }, headers, contentType, synthetic: false, remote };
+      const received = await (isPost ? recipient.receive(inbound) : recipient.greet(inbound));
+      if (!received) throw methodNotAllowed();
+      sendReceived(exchange, received);
+      if ("eventId" in received) return;
+      const answer = { webhookId, check: HANDSHAKE, reason: received.summary, statusCode: received.status };
+      await receiver.leaveTrace(traced(), answer);
+    } catch (error) {
+      const answer = answerOf(error, answerError(exchange, error), webhookId);
+      if (leave) await receiver.leaveTrace(traced(), answer);
     } finally {
       leave?.();
       meter.release();
     }
+  }
+
+  async function readPost(
+    exchange: Exchange,
+    recipient: Recipient,
+    head: InboundHead["request"],
+    meter: BodyMeter,
+  ): Promise<Buffer> {
+    const bodyBytes = declaredBodyBytes(exchange.request);
+    if ((bodyBytes ?? 0) > bodyBytesMax) throw tooLarge(bodyBytesMax);
+    return await readAdmitted(exchange, recipient.admit({ request: head, bodyBytes }), meter);
   }
 
   /**
@@ -129,35 +145,17 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
   }
 
   return (exchange: Exchange, path: string): void => {
-    if (exchange.request.method !== "POST") sendMethodNotAllowed(exchange, "POST");
-    else void receive(exchange, recipientOf(path));
+    if (!METHODS.has(exchange.request.method)) sendMethodNotAllowed(exchange, "POST");
+    else void handle(exchange, path === LINEAR_PATH ? toLinear : toWebhook(path.slice(RECEIVE_PATH.length)));
   };
 }
 
-/** What the provider wants to hear, or our receipt. */
-function sendReceipt(exchange: Exchange, { eventId, duplicate, success }: Receipt): void {
-  const { status = 200, body, contentType } = success ?? {};
-  if (body === undefined && status !== 204) sendJson(exchange, status, { received: true, eventId, duplicate });
-  else sendAnswer(exchange, { status, headers: contentType ? { "content-type": contentType } : {}, body: body ?? "" });
-}
+/** Those that some provider uses. */
+const METHODS: ReadonlySet<string | undefined> = new Set(["POST", "GET", "HEAD"]);
+
+const methodNotAllowed = () =>
+  new TranscodeError("METHOD_NOT_ALLOWED", "this path takes POST", { headers: { allow: "POST" } });
 
 function isSmallAndComing(request: HttpRequest): boolean {
   return (declaredBodyBytes(request) ?? Number.POSITIVE_INFINITY) <= SMALL_BYTES_MAX && !expectsToBeAsked(request);
-}
-
-/** Names and values as they came; HTTP/2's pseudo-headers are no headers of the event. */
-function headerList(raw: readonly string[]): HeaderList {
-  const headers: HeaderList = [];
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const name = raw[index] ?? "";
-    if (!name.startsWith(":")) headers.push([name, raw[index + 1] ?? ""]);
-  }
-  return headers;
-}
-
-function headerLookup(request: HttpRequest): (name: string) => string | undefined {
-  return (name) => {
-    const value = request.headers[name];
-    return Array.isArray(value) ? value.join(", ") : value;
-  };
 }

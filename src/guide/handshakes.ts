@@ -22,7 +22,7 @@ export function describeHandshake(handshake: Handshake): string {
     }
     case "capture-secret": {
       const echo = handshake.echoHeader === undefined ? "" : ", and is answered with the same header";
-      return `${request} brings the secret${echo}. It is taken only while you have opened a window for it and no secret is in force, and counts once you confirm it.`;
+      return `${request} brings the secret${echo}. It is taken only while you have opened a window for it, one in each window, and counts once you confirm it, in place of the secret before.`;
     }
     case "ping": {
       const { status, body } = handshake.answer;

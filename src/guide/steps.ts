@@ -10,7 +10,7 @@ const BRINGS = /as this webhook's secret/;
 
 /**
  * The provider's steps with ours among them: a secret that is known beforehand comes with the webhook, one that the
- * provider makes for the URL is rotated in when it is there.
+ * provider makes for the URL is rotated in when it is there, or confirmed where the provider sends it.
  */
 export function stepsOf(facts: SourceFacts): readonly Item[] {
   const { setup, secret, handshakes = [] } = facts.preset;
@@ -25,13 +25,18 @@ export function stepsOf(facts: SourceFacts): readonly Item[] {
   }
   const shown = secret.from === "you" ? ", `receiveUrl` and `secret`, which is shown only here" : " and `receiveUrl`";
   const create = { text: `Create the webhook here. The answer holds its \`id\`${shown}.`, code: createCommand(facts) };
-  // What a handshake brings is taken over by itself.
   const isCaptured = handshakes.some(({ kind }) => kind === "capture-secret");
-  const withCommands = steps.map((step, index) =>
-    index === brings && !isCaptured ? { ...step, code: rotateCommand(value) } : step,
-  );
-  return [create, ...withCommands, tryOut(facts)];
+  const command = isCaptured ? CONFIRM : rotateCommand(value);
+  const withCommands = steps.map((step, index) => (index === brings ? { ...step, code: command } : step));
+  return [create, ...(isCaptured ? [OPEN_WINDOW] : []), ...withCommands, tryOut(facts)];
 }
+
+/** What a handshake brings is taken only while it is waited for. */
+const OPEN_WINDOW: Item = {
+  text: "Open a window of ten minutes, in which the secret is taken that is sent.",
+  code: `curl -s $API/webhooks/$ID/capture -H "$AUTH" -H "$JSON" -d '{}'`,
+};
+const CONFIRM = `curl -s $API/webhooks/$ID/capture/confirm -H "$AUTH" -H "$JSON" -d '{}'`;
 
 function tryOut({ name, preset }: SourceFacts): Item {
   const provider = shortLabel(preset.label);

@@ -8,23 +8,21 @@ import {
   DeliverySummarySchema,
 } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventSchema, type EventSummary, EventSummarySchema } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
-import { type Rejection, RejectionSchema } from "../../gen/alumia/webhooks/v1/trace_service_pb.ts";
 import { type Webhook as WebhookMessage, WebhookSchema } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import type { DeliveryDetail, DeliveryView } from "../core/deliveries.ts";
 import type { EventDetail, EventView } from "../core/events.ts";
-import { exactText } from "../core/exact-text.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { verificationOf } from "../core/webhook-verification.ts";
 import type { WebhookView } from "../core/webhooks.ts";
 import type { ApiKey } from "../store/entities/api-key.ts";
 import type { DeliveryAttempt } from "../store/entities/delivery.ts";
 import type { HeaderList } from "../store/entities/event.ts";
-import type { ReceiveTrace } from "../store/entities/receive-trace.ts";
 import { verificationMessage } from "./verification.ts";
 
-const INT32_MAX = 2_147_483_647;
+export const INT32_MAX = 2_147_483_647;
 
-function time<Name extends string>(name: Name, date: Date | null | undefined): { [K in Name]?: Timestamp } {
+/** A time, left out when null. */
+export function time<Name extends string>(name: Name, date: Date | null | undefined): { [K in Name]?: Timestamp } {
   return (date ? { [name]: timestampFromDate(date) } : {}) as { [K in Name]?: Timestamp };
 }
 
@@ -34,7 +32,7 @@ export function some<Name extends string, Value>(name: Name, value: Value | null
 }
 
 /** Repeated headers are joined as RFC 9110 §5.3 allows. */
-function headerMap(headers: HeaderList | null | undefined): Record<string, string> {
+export function headerMap(headers: HeaderList | null | undefined): Record<string, string> {
   const map = new Map<string, string>();
   for (const [name, value] of headers ?? []) {
     const key = name.toLowerCase();
@@ -163,26 +161,6 @@ export function deliveryMessage(detail: DeliveryDetail) {
     ...time("nextAttemptAt", attempt.nextAttemptAt),
   }));
   return create(DeliverySchema, { ...deliveryFields(detail), attempts } as MessageInitShape<typeof DeliverySchema>);
-}
-
-export function rejectionMessage(trace: ReceiveTrace): Rejection {
-  const body = trace.body && Buffer.from(trace.body);
-  return create(RejectionSchema, {
-    id: trace.id,
-    webhookId: trace.webhookId,
-    receivedAt: timestampFromDate(trace.receivedAt),
-    statusCode: trace.statusCode,
-    check: trace.check,
-    reason: trace.reason,
-    method: trace.method,
-    headers: headerMap(trace.headers),
-    ...some("payload", body && exactText(body, trace.bodyTruncated)),
-    ...some("body", body),
-    bodyTruncated: trace.bodyTruncated,
-    ...some("size", trace.size),
-    remoteAddress: trace.remoteAddress,
-    count: Math.min(trace.further, INT32_MAX),
-  });
 }
 
 export function apiKeyMessage(apiKey: ApiKey, key?: string): ApiKeyMessage {

@@ -1,11 +1,13 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
 import type { HttpBody } from "../../gen/google/api/httpbody_pb.ts";
+import type { Inbound } from "../core/inbound.ts";
 import type { LinearReceiver } from "../core/linear-receiver.ts";
-import type { Inbound, Receipt, Receiver } from "../core/receive.ts";
-import { type Refusal, RefusedReceive } from "../core/refused-receive.ts";
+import { type Receipt, type Receiver, receiptOf } from "../core/receive.ts";
+import { RefusedReceive, type TracedAnswer } from "../core/refused-receive.ts";
 import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
+import type { HandshakeReply } from "../signature/handshakes.ts";
 import type { HeaderList } from "../store/entities/event.ts";
 import { addressKey, clientKey } from "./context.ts";
 import { type RestError, toRestError } from "./error-mapping.ts";
@@ -32,9 +34,9 @@ export function receiveService(options: ReceiveServiceOptions): ServiceImpl<type
     },
     receiveLinear: ({ body }, context) => {
       const at = { webhookId: undefined, target: LINEAR_PATH };
-      return receive(options, context, body, at, (inbound, client) => {
-        linear.admit(inbound.request.header);
-        return linear.receive(inbound, client);
+      return receive(options, context, body, at, (inbound) => {
+        linear.admit({ request: inbound.request, bodyBytes: inbound.request.body.length });
+        return linear.receive(inbound);
       });
     },
   };
@@ -45,13 +47,13 @@ async function receive(
   context: HandlerContext,
   { contentType: type = "", data = new Uint8Array() }: Partial<HttpBody> = {},
   { webhookId, target }: { readonly webhookId: string | undefined; readonly target: string },
-  record: (inbound: Omit<Inbound, "webhookId">, client: string) => Promise<Receipt>,
+  record: (inbound: Omit<Inbound, "webhookId">) => Promise<Receipt | HandshakeReply>,
 ) {
   const body = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const contentType = type || null;
   const headers = metadataOf(context, contentType);
-  const client = context.values.get(clientKey);
-  const leave = receiver.enter(client);
+  const remote = { address: context.values.get(addressKey), client: context.values.get(clientKey) };
+  const leave = receiver.enter(remote.client);
   try {
     if (body.length > payloadBytesMax) {
       throw new AppError("PAYLOAD_TOO_LARGE", `the body is larger than ${payloadBytesMax} bytes`);
@@ -59,19 +61,18 @@ async function receive(
     const lookup = new Map(headers);
     const url = publicUrl && publicUrl + target;
     const request = { header: (name: string) => lookup.get(name), body, method: "POST", url, target };
-    const { eventId, duplicate } = await record({ request, headers, contentType, synthetic: false }, client);
+    const { eventId, duplicate } = receiptOf(await record({ request, headers, contentType, synthetic: false, remote }));
     leave();
     return { received: true, eventId, duplicate };
   } catch (error) {
-    const remoteAddress = context.values.get(addressKey);
-    const refused = { method: "POST", headers, contentType, body, size: body.length, remoteAddress, client };
-    void receiver.leaveTrace(refused, refusalOf(error, toRestError(error), webhookId)).finally(leave);
+    const traced = { method: "POST", headers, contentType, body, size: body.length, remote };
+    void receiver.leaveTrace(traced, answerOf(error, toRestError(error), webhookId)).finally(leave);
     throw error;
   }
 }
 
 /** How a request was refused, as the trace of it says; `webhookId` where the path told whose it is. */
-export function refusalOf(error: unknown, { status, body }: RestError, webhookId: string | undefined): Refusal {
+export function answerOf(error: unknown, { status, body }: RestError, webhookId: string | undefined): TracedAnswer {
   const refused = error instanceof RefusedReceive ? error : undefined;
   return {
     webhookId: webhookId ?? refused?.webhookId,

@@ -12,6 +12,7 @@ import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.t
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { SecretCaptureService } from "../../gen/alumia/webhooks/v1/secret_capture_service_pb.ts";
 import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
 import { TraceService } from "../../gen/alumia/webhooks/v1/trace_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
@@ -20,8 +21,9 @@ import type { Deliveries } from "../core/deliveries.ts";
 import type { Events } from "../core/events.ts";
 import type { LinearReceiver } from "../core/linear-receiver.ts";
 import type { Receiver } from "../core/receive.ts";
-import type { Rejections } from "../core/rejections.ts";
+import type { SecretCaptures } from "../core/secret-captures.ts";
 import type { Signatures } from "../core/signatures.ts";
+import type { TraceLists } from "../core/trace-lists.ts";
 import type { Webhooks } from "../core/webhooks.ts";
 import type { Logger } from "../observe/logger.ts";
 import { apiKeyService } from "./api-keys.ts";
@@ -40,6 +42,7 @@ import {
   introspectionServices,
 } from "./introspection.ts";
 import { receiveService } from "./receive.ts";
+import { secretCaptureService } from "./secret-captures.ts";
 import { sourceService } from "./sources.ts";
 import { traceService } from "./traces.ts";
 import { webhookService } from "./webhooks.ts";
@@ -47,7 +50,8 @@ import { webhookService } from "./webhooks.ts";
 export interface RpcOptions extends IntrospectionOptions {
   readonly webhooks: Webhooks;
   readonly events: Events;
-  readonly rejections: Rejections;
+  readonly captures: SecretCaptures;
+  readonly traces: TraceLists;
   readonly deliveries: Deliveries;
   readonly apiKeys: ApiKeys;
   readonly signatures: Signatures;
@@ -80,11 +84,12 @@ export interface RpcServer {
 }
 
 export function createRpcServer(options: RpcOptions): RpcServer {
-  const { webhooks, events, rejections, deliveries, apiKeys, signatures } = options;
+  const { webhooks, captures, events, traces, deliveries, apiKeys, signatures } = options;
   const implementations = [
     createServiceImplSpec<typeof WebhookService>(WebhookService, webhookService(webhooks, signatures)),
+    createServiceImplSpec<typeof SecretCaptureService>(SecretCaptureService, secretCaptureService(captures)),
     createServiceImplSpec<typeof EventService>(EventService, eventService(events, signatures, options.bodyChunkBytes)),
-    createServiceImplSpec<typeof TraceService>(TraceService, traceService(rejections)),
+    createServiceImplSpec<typeof TraceService>(TraceService, traceService(traces)),
     createServiceImplSpec<typeof DeliveryService>(DeliveryService, deliveryService(deliveries)),
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
     createServiceImplSpec<typeof SourceService>(SourceService, sourceService()),

@@ -1,12 +1,12 @@
 /** Presets → what the engine runs: templates parsed, names lowered, defaults filled in, mistakes refused. */
 import type { Handshake } from "./handshake.ts";
-import { hmacMethod } from "./hmac.ts";
+import { hmacMethod, WHOLE_TEXT } from "./hmac.ts";
 import { type CompiledLookup, compileLookup } from "./lookup.ts";
 import { type BoundMethod, bindMethod } from "./method.ts";
 import { noMethod } from "./none.ts";
 import type { Preset } from "./preset.ts";
 import { publicKeyMethod } from "./public-key.ts";
-import type { RepeatPolicy, Scheme } from "./scheme.ts";
+import type { KeyRule, RepeatPolicy, Scheme } from "./scheme.ts";
 import type { SuccessAnswer } from "./success-answer.ts";
 import { basicMethod, tokenMethod } from "./token.ts";
 import { VENDORS } from "./vendors.ts";
@@ -31,6 +31,8 @@ export interface CompiledSource {
   /** The scheme's name where only one of several forms is accepted. */
   readonly pinnedTo: string | undefined;
   readonly handshakes: readonly Handshake[];
+  /** How a secret's text keys the handshakes: as it keys the signatures. */
+  readonly handshakeKey: KeyRule;
   readonly success: SuccessAnswer | undefined;
   /** Headers (lower case) that show the secret itself: neither kept nor forwarded. */
   readonly credentialHeaders: readonly string[];
@@ -52,6 +54,7 @@ export function compileSource(
     exclusive: preset.forms !== "preferred",
     pinnedTo: form,
     handshakes: preset.handshakes ?? [],
+    handshakeKey: wanted.find((scheme) => scheme.kind === "hmac")?.key ?? WHOLE_TEXT,
     success: preset.success,
     credentialHeaders: schemes.flatMap(({ method }) => method.credentialHeaders ?? []),
   };

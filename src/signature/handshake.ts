@@ -68,8 +68,8 @@ export interface HmacAnswer extends HandshakeBase, EchoBounds {
 }
 
 /**
- * The provider brings the secret. It is taken only while the owner has opened a window for it and none is in force,
- * and counts once the owner confirms it.
+ * The provider brings the secret. It is taken only while the owner has opened a window for it, one in each window, and
+ * counts once the owner confirms it.
  */
 export interface CaptureSecret extends HandshakeBase, EchoBounds {
   readonly kind: "capture-secret";

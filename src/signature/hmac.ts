@@ -7,7 +7,7 @@ import { compileSigned, judgeSigned, signDraft, signedMethod } from "./signed.ts
 
 export const DIGEST_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const satisfies Record<HmacAlgorithm, number>;
 
-const WHOLE_TEXT: KeyRule = { decode: "utf8" };
+export const WHOLE_TEXT: KeyRule = { decode: "utf8" };
 
 export function hmacMethod(scheme: HmacScheme): Method<readonly [KeyObject, ...KeyObject[]]> {
   const { alg = "sha256", key: rule = WHOLE_TEXT, hexCase = "lower" } = scheme;

@@ -12,6 +12,7 @@ import { examine } from "./doctor/examine.ts";
 import { KINDS } from "./doctor/findings.ts";
 import { adoptStrays, DAY_MS, ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { retire } from "./retention.ts";
+import { purgeCaptures } from "./sql/captures.ts";
 import { releaseStep } from "./sql/hold.ts";
 import { databaseNow, shortenLeases } from "./sql/lease.ts";
 import { purgeDedupe, purgeStep } from "./sql/purge.ts";
@@ -99,6 +100,7 @@ export class Maintenance {
       if (expired > 0) logger.warn({ deliveries: expired }, "deliveries still owed after RETENTION_DAYS have expired");
       if (dropped.length + trimmed > 0) logger.info({ partitions: dropped, rows: trimmed }, "old history was dropped");
       if (!(await ensurePartitions(client, nowMs, partitions))) logger.warn("some partitions could not be made yet");
+      await purgeCaptures(client);
       await adoptStrays(client, nowMs, nowMs - retentionDays * DAY_MS, partitions);
     });
   }

@@ -71,7 +71,7 @@ test("the tables named here are all that hold rows of a webhook", async () => {
      where c.column_name = 'webhook_id' and c.table_schema = 'public' and not t.relispartition
        and t.relkind <> 'v' order by 1`,
   );
-  const expected = [...TABLES.filter((table) => table !== "webhooks"), "purges", "releases"].sort();
+  const expected = [...TABLES.filter((table) => table !== "webhooks"), "purges", "releases", "secret_captures"].sort();
   expect(rows.map((row) => row.table_name)).toEqual(expected);
 });
 
@@ -94,6 +94,10 @@ test("every reader answers NOT_FOUND, lists show nothing, nothing is delivered, 
     await api.get(`/webhooks/${webhook.id}/events`),
     await api.get(`/webhooks/${webhook.id}/deliveries`),
     await api.get(`/webhooks/${webhook.id}/rejections`),
+    await api.get(`/webhooks/${webhook.id}/handshakes`),
+    await api.get(`/webhooks/${webhook.id}/capture`),
+    await api.post(`/webhooks/${webhook.id}/capture`),
+    await api.post(`/webhooks/${webhook.id}/capture/confirm`),
     await api.get(`/webhooks/events/${eventId}`),
     await api.get(`/webhooks/events/${eventId}/body`),
     await api.post(`/webhooks/events/${eventId}/replay`),

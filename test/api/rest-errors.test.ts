@@ -130,7 +130,8 @@ test.each<[string, string, string]>([
   ["GET", "/webhooks/deliveries/x/retry", "POST, OPTIONS"],
   ["GET", "/api-keys/x", "DELETE, OPTIONS"],
   ["PATCH", "/api-keys", "GET, POST, HEAD, OPTIONS"],
-  ["GET", "/webhooks/receive/00000000-0000-7000-8000-000000000000", "POST"],
+  ["PUT", "/webhooks/receive/00000000-0000-7000-8000-000000000000", "POST"],
+  ["GET", "/webhooks/linear", "POST"],
 ])("METHOD_NOT_ALLOWED with Allow: %s %s", async (method, path, allow) => {
   const body = method === "GET" ? undefined : {};
   const answer = await service.api.call(method, path, body);

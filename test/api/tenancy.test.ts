@@ -11,6 +11,7 @@ import { startService, type TestService } from "../support/service.ts";
 import { notFound, refusal, unauthorized } from "./refusal.ts";
 import { allServices, hasVariable, pathWith, type RestRoute, restRoutes } from "./routes.ts";
 
+const CAPTURED = '{"verification_token":"secret_of_owner"}';
 const UNKNOWN_ID = "01900000-0000-7000-8000-000000000000";
 
 /** What a body must hold besides ids for the call to be a good one. */
@@ -30,6 +31,7 @@ const LISTS = OWNED.filter((route) => route.method === "GET" && !hasVariable(rou
 interface Owned {
   readonly api: Api;
   readonly webhook: string;
+  readonly receiveUrl: string;
   readonly event: string;
   readonly delivery: string;
   readonly key: string;
@@ -54,11 +56,13 @@ afterAll(async () => {
   await Promise.all([service?.stop(), destination?.close()]);
 });
 
-/** A webhook with an event, a delivery that has failed once and waits, and a rejection. */
+/** A webhook with an event, a delivery that has failed once and waits, a rejection, and a window for a secret. */
 async function populate(api: Api, name: string): Promise<Owned> {
-  const webhook = (await api.post("/webhooks", { name, url: destination.url })).body;
+  const webhook = (await api.post("/webhooks", { name, url: destination.url, source: "notion" })).body;
   const body = `{"type":"type-of-${name}"}`;
-  const event = (await send(webhook.receiveUrl, body, hubSignature(webhook.secret, body))).body.eventId;
+  const { "x-hub-signature-256": signature = "" } = hubSignature(webhook.secret, body);
+  const event = (await send(webhook.receiveUrl, body, { "x-notion-signature": signature })).body.eventId;
+  expect((await api.post(`/webhooks/${webhook.id}/capture`)).status).toBe(200);
   const delivery = await eventually("an attempt recorded", async () => {
     const [found] = (await api.get(`/webhooks/${webhook.id}/deliveries`)).body.items;
     return found?.status === "pending" && found.attemptCount === 1 && (found.id as string);
@@ -68,7 +72,7 @@ async function populate(api: Api, name: string): Promise<Owned> {
     return (await api.get(`/webhooks/${webhook.id}/rejections`)).body.items.length === 1;
   });
   const key = (await api.post("/api-keys", { name })).body.id;
-  return { api, webhook: webhook.id, event, delivery, key, name };
+  return { api, webhook: webhook.id, receiveUrl: webhook.receiveUrl, event, delivery, key, name };
 }
 
 const idsOf = ({ webhook, event, delivery, key }: Owned) => [webhook, event, delivery, key];
@@ -173,6 +177,8 @@ test("each of these routes answers its owner for one of the ids", async () => {
   for (const route of routes) {
     const body = route.rpc in patched ? patched["WebhookService.UpdateWebhook"] : undefined;
     const statuses: number[] = [];
+    // There must be something to confirm.
+    if (route.rpc.endsWith(".ConfirmSecretCapture")) await send(owner.receiveUrl, CAPTURED, {});
     for (const id of idsOf(owner)) {
       const made = body
         ? await owner.api.call(route.method, pathWith(route, id), body)

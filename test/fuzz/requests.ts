@@ -14,7 +14,7 @@ import type { Seed } from "../rpc/seed.ts";
 import { type BadValue, binaryAt, jsonPathOf, type Place } from "./bad-values.ts";
 
 /** Whatever changes something names an id that does not exist: only creating and testing could leave traces. */
-export function wellFormedRequest(method: DescMethod, { webhook, eventId, deliveryId }: Seed): JsonObject {
+export function wellFormedRequest(method: DescMethod, { webhook, eventId, deliveryId, captureId }: Seed): JsonObject {
   const absent = "00000000-0000-7000-8000-000000000000";
   const requests: Readonly<Record<string, JsonObject>> = {
     "ApiKeyService/ListApiKeys": {},
@@ -33,6 +33,10 @@ export function wellFormedRequest(method: DescMethod, { webhook, eventId, delive
     "SourceService/ListSources": {},
     "SourceService/GetSource": { name: "github" },
     "ReceiveService/ReceiveLinear": {},
+    "SecretCaptureService/OpenSecretCapture": { id: absent },
+    "SecretCaptureService/GetSecretCapture": { id: captureId },
+    "SecretCaptureService/ConfirmSecretCapture": { id: absent },
+    "TraceService/ListWebhookHandshakes": { webhookId: webhook.id },
     "TraceService/ListWebhookRejections": { webhookId: webhook.id },
     "WebhookService/ListWebhooks": {},
     "WebhookService/CreateWebhook": { name: "webhook" },

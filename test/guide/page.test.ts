@@ -72,10 +72,9 @@ describe("on the real service", () => {
     const [create, ...others] = commandsOf(guide);
     expect(create?.[0]).toBe("/webhooks");
     expect(create?.[1].source).toBe(name);
-    expect(others.map(([path]) => path)).toEqual([
-      ...(others.length > 1 ? ["/webhooks/$ID/rotate"] : []),
-      "/webhooks/test",
-    ]);
+    const isCaptured = PRESETS[name]?.handshakes?.some(({ kind }) => kind === "capture-secret");
+    const bringing = isCaptured ? ["capture", "capture/confirm"] : others.length > 1 ? ["rotate"] : [];
+    expect(others.map(([path]) => path)).toEqual([...bringing.map((end) => `/webhooks/$ID/${end}`), "/webhooks/test"]);
     // A secret of the provider's is only a placeholder.
     const { secret: _, ...fields } = create?.[1] ?? {};
     const made = await service.api.post("/webhooks", fields);

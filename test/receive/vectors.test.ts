@@ -1,4 +1,5 @@
 /** The vectors, made by vendors' code, printed in their docs or computed, posted to a service whose clock stands at their time. */
+import { createHmac } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findSource } from "../../src/signature/source.ts";
 import { schemeOf, secretOf, sourceOf, timeOf, VECTORS, type Vector, vectorOf } from "../signature/vectors.ts";
@@ -24,8 +25,20 @@ async function post(vector: Vector, source: string, offset: number, suffix = "")
   return { webhook, answer: await send(webhook.receiveUrl, `${vector.body}${suffix}`, vector.headers) };
 }
 
-/** Not here: what was signed for another URL than this webhook's, and what needs a key of the vendor's. */
-const postable = VECTORS.filter(({ url, jwk, publicKeyPem }) => !url && !jwk && !publicKeyPem);
+const HANDSHAKE = "zoom-url-validation";
+/** Not here: what was signed for another URL than this webhook's, what needs a key of the vendor's, and what is no event. */
+const postable = VECTORS.filter(
+  ({ url, jwk, publicKeyPem, provider }) => !url && !jwk && !publicKeyPem && provider !== HANDSHAKE,
+);
+
+test("a handshake is answered and not recorded", async () => {
+  const vector = vectorOf(HANDSHAKE);
+  const { webhook, answer } = await post(vector, sourceOf(vector), 0);
+  const { plainToken } = JSON.parse(vector.body).payload;
+  const encryptedToken = createHmac("sha256", secretOf(vector)).update(plainToken).digest("hex");
+  expect([answer.status, answer.body]).toEqual([200, { plainToken, encryptedToken }]);
+  expect(await eventsOf(service.api, webhook)).toEqual([]);
+});
 
 test.each(postable.map((vector, index) => [`${vector.provider} (${index})`, vector] as const))(
   "%s",

@@ -32,15 +32,20 @@ export function paypal(event: number, certificate: string, changes: Readonly<Rec
 export const TOPIC = "arn:aws:sns:eu-west-1:123456789012:orders";
 export const SNS_CERTIFICATE = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem";
 
+/** What is changed of a signed field is signed. */
 export function sns(changes: Readonly<Record<string, string>> = {}): Signed {
   const message: Record<string, string> = {
     Message: "hello",
     MessageId: "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+    ...pick(changes, "SubscribeURL"),
     Timestamp: "2026-01-01T00:00:00.000Z",
+    ...pick(changes, "Token"),
     TopicArn: TOPIC,
     Type: "Notification",
+    ...pick(changes, "TopicArn"),
+    ...pick(changes, "Type"),
   };
-  const content = Object.entries({ ...message, ...pick(changes, "TopicArn") })
+  const content = Object.entries(message)
     .map(([name, value]) => `${name}\n${value}\n`)
     .join("");
   const Signature = sign("sha256", Buffer.from(content), signerKey).toString("base64");

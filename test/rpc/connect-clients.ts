@@ -7,6 +7,7 @@ import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.t
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { SecretCaptureService } from "../../gen/alumia/webhooks/v1/secret_capture_service_pb.ts";
 import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
 import { TraceService } from "../../gen/alumia/webhooks/v1/trace_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
@@ -16,6 +17,7 @@ const SERVICES = [
   DeliveryService,
   EventService,
   ReceiveService,
+  SecretCaptureService,
   SourceService,
   TraceService,
   WebhookService,
@@ -38,6 +40,7 @@ export interface Clients {
   readonly deliveries: Client<typeof DeliveryService>;
   readonly events: Client<typeof EventService>;
   readonly receiving: Client<typeof ReceiveService>;
+  readonly captures: Client<typeof SecretCaptureService>;
   readonly sources: Client<typeof SourceService>;
   readonly traces: Client<typeof TraceService>;
   readonly webhooks: Client<typeof WebhookService>;
@@ -49,6 +52,7 @@ export function createClients(transport: Transport): Clients {
     deliveries: createClient(DeliveryService, transport),
     events: createClient(EventService, transport),
     receiving: createClient(ReceiveService, transport),
+    captures: createClient(SecretCaptureService, transport),
     sources: createClient(SourceService, transport),
     traces: createClient(TraceService, transport),
     webhooks: createClient(WebhookService, transport),

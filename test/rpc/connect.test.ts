@@ -28,6 +28,10 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<void>>> = {
   "SourceService/GetSource": getSource,
   "SourceService/ListSources": listSources,
   "ReceiveService/ReceiveLinear": receiveLinear,
+  "SecretCaptureService/ConfirmSecretCapture": captureSecret,
+  "SecretCaptureService/GetSecretCapture": captureSecret,
+  "SecretCaptureService/OpenSecretCapture": captureSecret,
+  "TraceService/ListWebhookHandshakes": listWebhookHandshakes,
   "TraceService/ListWebhookRejections": listWebhookRejections,
   "WebhookService/CreateWebhook": createWebhook,
   "WebhookService/DeleteWebhook": deleteWebhook,
@@ -144,6 +148,21 @@ const isSeed = () => expect.objectContaining({ id: seeded.eventId, type: "order.
 async function listWebhookEvents({ events }: Clients) {
   const page = await events.listWebhookEvents({ webhookId: seeded.webhook.id });
   expect(page).toMatchObject({ items: [isSeed()], hasMore: false });
+}
+
+async function captureSecret({ webhooks, captures }: Clients) {
+  const { webhook } = await webhooks.createWebhook({ name: "w", source: "notion" });
+  const [id, url] = [webhook?.id ?? "", webhook?.receiveUrl ?? ""];
+  expect((await captures.openSecretCapture({ id })).capture).toMatchObject({ webhookId: id, state: "open" });
+  await send(url, '{"verification_token":"secret_taken"}', {});
+  expect((await captures.getSecretCapture({ id })).capture).toMatchObject({ webhookId: id, state: "captured" });
+  const confirmed = await captures.confirmSecretCapture({ id });
+  expect(confirmed.webhook?.issuedSecret).toEqual({ case: "secret", value: "secret_taken" });
+}
+
+async function listWebhookHandshakes({ traces }: Clients) {
+  const { items } = await traces.listWebhookHandshakes({ webhookId: seeded.captureId });
+  expect(items).toMatchObject([{ statusCode: 200, method: "POST", count: 0 }]);
 }
 
 async function listWebhookRejections({ traces }: Clients) {

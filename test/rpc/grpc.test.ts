@@ -26,6 +26,10 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
   "SourceService/GetSource": getSource,
   "SourceService/ListSources": listSources,
   "ReceiveService/ReceiveLinear": receiveLinear,
+  "SecretCaptureService/ConfirmSecretCapture": captureSecret,
+  "SecretCaptureService/GetSecretCapture": captureSecret,
+  "SecretCaptureService/OpenSecretCapture": captureSecret,
+  "TraceService/ListWebhookHandshakes": listWebhookHandshakes,
   "TraceService/ListWebhookRejections": listWebhookRejections,
   "WebhookService/CreateWebhook": createWebhook,
   "WebhookService/DeleteWebhook": deleteWebhook,
@@ -280,6 +284,24 @@ async function revokeApiKey() {
 }
 
 /** The metadata stand for the headers; what belongs to the call is left out of the event. */
+async function captureSecret() {
+  const { id } = await create({ source: "notion" });
+  const { capture } = await client.unary("SecretCaptureService/OpenSecretCapture", { id, seconds: 60 });
+  expect(capture).toMatchObject({ webhookId: id, state: "open" });
+  await send(`${service.url}/api/v1/webhooks/receive/${id}`, '{"verification_token":"secret_taken"}', {});
+  const found = await client.unary("SecretCaptureService/GetSecretCapture", { id });
+  expect(found.capture).toMatchObject({ webhookId: id, state: "captured", remoteAddress: "127.0.0.1" });
+  const { webhook } = await client.unary("SecretCaptureService/ConfirmSecretCapture", { id });
+  expect(webhook).toMatchObject({ id, secret: "secret_taken" });
+}
+
+async function listWebhookHandshakes() {
+  const page = await client.unary("TraceService/ListWebhookHandshakes", { webhookId: seeded.captureId });
+  const handshake = { webhookId: seeded.captureId, statusCode: 200, method: "POST", remoteAddress: "127.0.0.1" };
+  expect(page.items).toEqual([expect.objectContaining(handshake)]);
+  expect({ ...lastPage, ...page }).toMatchObject(lastPage);
+}
+
 async function listWebhookRejections() {
   const page = await client.unary("TraceService/ListWebhookRejections", { webhookId: seeded.webhook.id });
   const rejection = { webhookId: seeded.webhook.id, statusCode: 401, check: "missing_signature", method: "POST" };

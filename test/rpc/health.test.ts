@@ -16,6 +16,7 @@ const SERVICES = [
   "alumia.webhooks.v1.DeliveryService",
   "alumia.webhooks.v1.EventService",
   "alumia.webhooks.v1.ReceiveService",
+  "alumia.webhooks.v1.SecretCaptureService",
   "alumia.webhooks.v1.SourceService",
   "alumia.webhooks.v1.TraceService",
   "alumia.webhooks.v1.WebhookService",

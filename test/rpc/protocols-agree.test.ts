@@ -7,6 +7,7 @@ import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.t
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { SecretCaptureService } from "../../gen/alumia/webhooks/v1/secret_capture_service_pb.ts";
 import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts";
 import { TraceService } from "../../gen/alumia/webhooks/v1/trace_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
@@ -34,8 +35,9 @@ const { getWebhook, listWebhooks, createWebhook, updateWebhook, deleteWebhook } 
 const { rotateWebhookSecret, verifySignature } = WebhookService.method;
 const { getEvent, listEvents, listWebhookEvents, replayEvent, sendTestEvent } = EventService.method;
 const { getDelivery, listWebhookDeliveries, retryDelivery } = DeliveryService.method;
+const { listWebhookHandshakes, listWebhookRejections } = TraceService.method;
+const { openSecretCapture, getSecretCapture, confirmSecretCapture } = SecretCaptureService.method;
 const { getSource, listSources } = SourceService.method;
-const { listWebhookRejections } = TraceService.method;
 const { listApiKeys, createApiKey, revokeApiKey } = ApiKeyService.method;
 
 /** Calls that can be made again and again with the same answer; every reading unary RPC is among them. */
@@ -46,6 +48,8 @@ const ANSWERED: readonly (() => Call)[] = [
   () => [getEvent, { id: seeded.eventId }, ["GET", `/webhooks/events/${seeded.eventId}`]],
   () => [listEvents, { limit: 1 }, ["GET", "/webhooks/events?limit=1"]],
   () => [listWebhookEvents, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/events`]],
+  () => [getSecretCapture, { id: seeded.captureId }, ["GET", `/webhooks/${seeded.captureId}/capture`]],
+  () => [listWebhookHandshakes, { webhookId: seeded.captureId }, ["GET", `/webhooks/${seeded.captureId}/handshakes`]],
   () => [getSource, { name: "github" }, ["GET", "/sources/github"]],
   () => [listSources, { limit: 3 }, ["GET", "/sources?limit=3"]],
   () => [listWebhookRejections, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/rejections`]],
@@ -103,6 +107,10 @@ const REFUSED: readonly (readonly [code: string, call: () => Call])[] = [
   ["NotFound", () => [replayEvent, { id: unknown }, ["POST", `/webhooks/events/${unknown}/replay`]]],
   ["NotFound", () => [sendTestEvent, { webhookId: unknown }, ["POST", "/webhooks/test", { webhookId: unknown }]]],
   ["NotFound", () => [listWebhookDeliveries, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/deliveries`]]],
+  ["NotFound", () => [listWebhookHandshakes, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/handshakes`]]],
+  ["NotFound", () => [openSecretCapture, { id: unknown }, ["POST", `/webhooks/${unknown}/capture`, {}]]],
+  ["NotFound", () => [getSecretCapture, { id: unknown }, ["GET", `/webhooks/${unknown}/capture`]]],
+  ["NotFound", () => [confirmSecretCapture, { id: unknown }, ["POST", `/webhooks/${unknown}/capture/confirm`]]],
   ["NotFound", () => [listWebhookRejections, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/rejections`]]],
   ["NotFound", () => [getDelivery, { id: unknown }, ["GET", `/webhooks/deliveries/${unknown}`]]],
   ["NotFound", () => [retryDelivery, { id: unknown }, ["POST", `/webhooks/deliveries/${unknown}/retry`]]],

@@ -86,6 +86,7 @@ describe.each(Object.entries(PROTOCOLS))("%s", (_name, transport) => {
       "alumia.webhooks.v1.DeliveryService",
       "alumia.webhooks.v1.EventService",
       "alumia.webhooks.v1.ReceiveService",
+      "alumia.webhooks.v1.SecretCaptureService",
       "alumia.webhooks.v1.SourceService",
       "alumia.webhooks.v1.TraceService",
       "alumia.webhooks.v1.WebhookService",

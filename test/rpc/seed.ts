@@ -7,6 +7,8 @@ export interface Seed {
   readonly webhook: { readonly id: string; readonly receiveUrl: string; readonly secret: string };
   readonly eventId: string;
   readonly deliveryId: string;
+  /** A webhook whose window for a secret is open, and which has had one handshake. */
+  readonly captureId: string;
 }
 
 /** Body of every seeded event; its type is `order.paid`. */
@@ -25,5 +27,17 @@ export async function seed(api: Api, url: string): Promise<Seed> {
     const { items } = (await api.get(`/webhooks/${webhook.id}/rejections`)).body;
     return items.length === 1;
   });
-  return { webhook, eventId, deliveryId };
+  return { webhook, eventId, deliveryId, captureId: await seedCapture(api) };
+}
+
+async function seedCapture(api: Api): Promise<string> {
+  const { id, receiveUrl } = (await api.post("/webhooks", { name: "capture", source: "notion", status: "paused" }))
+    .body;
+  await api.post(`/webhooks/${id}/capture`);
+  await send(receiveUrl, '{"verification_token":"secret_seed"}', {});
+  await eventually("the seeded handshake is written", async () => {
+    const { items } = (await api.get(`/webhooks/${id}/handshakes`)).body;
+    return items.length === 1;
+  });
+  return id;
 }

@@ -25,6 +25,8 @@ export interface WebhookRecord {
   readonly forwardingStopped: boolean;
   readonly version: string;
   readonly secrets: readonly SealedSecret[];
+  /** Whether a secret that the provider sends would be taken. */
+  readonly capturing: boolean;
 }
 
 const WEBHOOKS = `
@@ -33,7 +35,9 @@ select w.id, w.organization_id, w.name, w.source, w.verification, w.status, w.ev
   (select coalesce(json_agg(json_build_object('purpose', s.purpose, 'sealed', encode(s.sealed, 'base64'),
       'hash', encode(s.hash, 'base64'), 'expires', extract(epoch from s.expires_at) * 1000)
       order by s.created_at desc, s.id desc), '[]')
-    from webhook_secrets s where s.webhook_id = w.id) as secrets
+    from webhook_secrets s where s.webhook_id = w.id) as secrets,
+  exists (select from secret_captures c where c.webhook_id = w.id and c.sealed is null and c.expires_at > now())
+    as capturing
 from webhooks w where w.id = any ($1::uuid[])`;
 
 interface WebhookRow {
@@ -48,6 +52,7 @@ interface WebhookRow {
   stopped: boolean;
   version: string;
   secrets: { purpose: "receive" | "forward"; sealed: string; hash: string; expires: number | null }[];
+  capturing: boolean;
 }
 
 /** The webhooks that exist, by id. Tenant-free: callers are the receive path and the delivery worker. */
@@ -74,6 +79,7 @@ function toRecord(row: WebhookRow): WebhookRecord {
       hash: Buffer.from(secret.hash, "base64"),
       expiresAtMs: secret.expires,
     })),
+    capturing: row.capturing,
   };
 }
 

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file alumia/webhooks/v1/trace_service.proto.
  */
 export const file_alumia_webhooks_v1_trace_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZhbHVtaWEvd2ViaG9va3MvdjEvdHJhY2Vfc2VydmljZS5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIqYDCglSZWplY3Rpb24SCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIvCgtyZWNlaXZlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLc3RhdHVzX2NvZGUYBCABKAUSDQoFY2hlY2sYBSABKAkSDgoGcmVhc29uGAYgASgJEg4KBm1ldGhvZBgHIAEoCRI7CgdoZWFkZXJzGAggAygLMiouYWx1bWlhLndlYmhvb2tzLnYxLlJlamVjdGlvbi5IZWFkZXJzRW50cnkSFAoHcGF5bG9hZBgJIAEoCUgAiAEBEhEKBGJvZHkYCiABKAxIAYgBARIWCg5ib2R5X3RydW5jYXRlZBgLIAEoCBIRCgRzaXplGAwgASgFSAKIAQESFgoOcmVtb3RlX2FkZHJlc3MYDSABKAkSDQoFY291bnQYDiABKAUaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCgoIX3BheWxvYWRCBwoFX2JvZHlCBwoFX3NpemUijwEKHExpc3RXZWJob29rUmVqZWN0aW9uc1JlcXVlc3QSHAoKd2ViaG9va19pZBgBIAEoCUIIukgFcgOwAQESHQoFbGltaXQYAiABKAVCCbpIBhoEGGQoAUgAiAEBEh0KBmN1cnNvchgDIAEoCUIIukgFcgMYgARIAYgBAUIICgZfbGltaXRCCQoHX2N1cnNvciKJAQodTGlzdFdlYmhvb2tSZWplY3Rpb25zUmVzcG9uc2USLAoFaXRlbXMYASADKAsyHS5hbHVtaWEud2ViaG9va3MudjEuUmVqZWN0aW9uEhgKC25leHRfY3Vyc29yGAIgASgJSACIAQESEAoIaGFzX21vcmUYAyABKAhCDgoMX25leHRfY3Vyc29yMsIBCgxUcmFjZVNlcnZpY2USsQEKFUxpc3RXZWJob29rUmVqZWN0aW9ucxIwLmFsdW1pYS53ZWJob29rcy52MS5MaXN0V2ViaG9va1JlamVjdGlvbnNSZXF1ZXN0GjEuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RXZWJob29rUmVqZWN0aW9uc1Jlc3BvbnNlIjOQAgGC0+STAioSKC9hcGkvdjEvd2ViaG9va3Mve3dlYmhvb2tfaWR9L3JlamVjdGlvbnNiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("CiZhbHVtaWEvd2ViaG9va3MvdjEvdHJhY2Vfc2VydmljZS5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIqYDCglSZWplY3Rpb24SCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIvCgtyZWNlaXZlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLc3RhdHVzX2NvZGUYBCABKAUSDQoFY2hlY2sYBSABKAkSDgoGcmVhc29uGAYgASgJEg4KBm1ldGhvZBgHIAEoCRI7CgdoZWFkZXJzGAggAygLMiouYWx1bWlhLndlYmhvb2tzLnYxLlJlamVjdGlvbi5IZWFkZXJzRW50cnkSFAoHcGF5bG9hZBgJIAEoCUgAiAEBEhEKBGJvZHkYCiABKAxIAYgBARIWCg5ib2R5X3RydW5jYXRlZBgLIAEoCBIRCgRzaXplGAwgASgFSAKIAQESFgoOcmVtb3RlX2FkZHJlc3MYDSABKAkSDQoFY291bnQYDiABKAUaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCgoIX3BheWxvYWRCBwoFX2JvZHlCBwoFX3NpemUijwEKHExpc3RXZWJob29rUmVqZWN0aW9uc1JlcXVlc3QSHAoKd2ViaG9va19pZBgBIAEoCUIIukgFcgOwAQESHQoFbGltaXQYAiABKAVCCbpIBhoEGGQoAUgAiAEBEh0KBmN1cnNvchgDIAEoCUIIukgFcgMYgARIAYgBAUIICgZfbGltaXRCCQoHX2N1cnNvciKJAQodTGlzdFdlYmhvb2tSZWplY3Rpb25zUmVzcG9uc2USLAoFaXRlbXMYASADKAsyHS5hbHVtaWEud2ViaG9va3MudjEuUmVqZWN0aW9uEhgKC25leHRfY3Vyc29yGAIgASgJSACIAQESEAoIaGFzX21vcmUYAyABKAhCDgoMX25leHRfY3Vyc29yIqYCCglIYW5kc2hha2USCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIvCgtyZWNlaXZlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLc3RhdHVzX2NvZGUYBCABKAUSDwoHc3VtbWFyeRgFIAEoCRIOCgZtZXRob2QYBiABKAkSOwoHaGVhZGVycxgHIAMoCzIqLmFsdW1pYS53ZWJob29rcy52MS5IYW5kc2hha2UuSGVhZGVyc0VudHJ5EhYKDnJlbW90ZV9hZGRyZXNzGAggASgJEg0KBWNvdW50GAkgASgFGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIo8BChxMaXN0V2ViaG9va0hhbmRzaGFrZXNSZXF1ZXN0EhwKCndlYmhvb2tfaWQYASABKAlCCLpIBXIDsAEBEh0KBWxpbWl0GAIgASgFQgm6SAYaBBhkKAFIAIgBARIdCgZjdXJzb3IYAyABKAlCCLpIBXIDGIAESAGIAQFCCAoGX2xpbWl0QgkKB19jdXJzb3IiiQEKHUxpc3RXZWJob29rSGFuZHNoYWtlc1Jlc3BvbnNlEiwKBWl0ZW1zGAEgAygLMh0uYWx1bWlhLndlYmhvb2tzLnYxLkhhbmRzaGFrZRIYCgtuZXh0X2N1cnNvchgCIAEoCUgAiAEBEhAKCGhhc19tb3JlGAMgASgIQg4KDF9uZXh0X2N1cnNvcjL2AgoMVHJhY2VTZXJ2aWNlErEBChVMaXN0V2ViaG9va1JlamVjdGlvbnMSMC5hbHVtaWEud2ViaG9va3MudjEuTGlzdFdlYmhvb2tSZWplY3Rpb25zUmVxdWVzdBoxLmFsdW1pYS53ZWJob29rcy52MS5MaXN0V2ViaG9va1JlamVjdGlvbnNSZXNwb25zZSIzkAIBgtPkkwIqEigvYXBpL3YxL3dlYmhvb2tzL3t3ZWJob29rX2lkfS9yZWplY3Rpb25zErEBChVMaXN0V2ViaG9va0hhbmRzaGFrZXMSMC5hbHVtaWEud2ViaG9va3MudjEuTGlzdFdlYmhvb2tIYW5kc2hha2VzUmVxdWVzdBoxLmFsdW1pYS53ZWJob29rcy52MS5MaXN0V2ViaG9va0hhbmRzaGFrZXNSZXNwb25zZSIzkAIBgtPkkwIqEigvYXBpL3YxL3dlYmhvb2tzL3t3ZWJob29rX2lkfS9oYW5kc2hha2VzYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * Rejection is one inbound request that was refused.
@@ -52,7 +52,8 @@ export type Rejection = Message<"alumia.webhooks.v1.Rejection"> & {
 
   /**
    * What failed: "missing_signature", "malformed_signature", "missing_field", "malformed_field", "timestamp",
-   * "signature", "ambiguous", "secret", "disabled", "payload_too_large", "request_timeout", "too_many_requests" or
+   * "signature", "ambiguous", "secret", "disabled", "capture" (a secret that nobody waits for), "confirmation" (of a
+   * subscription, which failed), "method_not_allowed", "payload_too_large", "request_timeout", "too_many_requests" or
    * "bad_request".
    *
    * @generated from field: string check = 5;
@@ -201,6 +202,153 @@ export const ListWebhookRejectionsResponseSchema: GenMessage<ListWebhookRejectio
   messageDesc(file_alumia_webhooks_v1_trace_service, 2);
 
 /**
+ * Handshake is one inbound request that was answered rather than recorded.
+ *
+ * @generated from message alumia.webhooks.v1.Handshake
+ */
+export type Handshake = Message<"alumia.webhooks.v1.Handshake"> & {
+  /**
+   * UUID of the handshake.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * UUID of the webhook.
+   *
+   * @generated from field: string webhook_id = 2;
+   */
+  webhookId: string;
+
+  /**
+   * When it was answered.
+   *
+   * @generated from field: google.protobuf.Timestamp received_at = 3;
+   */
+  receivedAt?: Timestamp | undefined;
+
+  /**
+   * HTTP status of the answer.
+   *
+   * @generated from field: int32 status_code = 4;
+   */
+  statusCode: number;
+
+  /**
+   * What was done, in words.
+   *
+   * @generated from field: string summary = 5;
+   */
+  summary: string;
+
+  /**
+   * HTTP method.
+   *
+   * @generated from field: string method = 6;
+   */
+  method: string;
+
+  /**
+   * Beginning of the request headers; repeated ones are joined with ", ". Credentials and signatures are redacted.
+   *
+   * @generated from field: map<string, string> headers = 7;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * Address of the client.
+   *
+   * @generated from field: string remote_address = 8;
+   */
+  remoteAddress: string;
+
+  /**
+   * Further handshakes that were not kept.
+   *
+   * @generated from field: int32 count = 9;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.Handshake.
+ * Use `create(HandshakeSchema)` to create a new message.
+ */
+export const HandshakeSchema: GenMessage<Handshake> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_trace_service, 3);
+
+/**
+ * ListWebhookHandshakesRequest pages through one webhook's handshakes.
+ *
+ * @generated from message alumia.webhooks.v1.ListWebhookHandshakesRequest
+ */
+export type ListWebhookHandshakesRequest = Message<"alumia.webhooks.v1.ListWebhookHandshakesRequest"> & {
+  /**
+   * UUID of the webhook.
+   *
+   * @generated from field: string webhook_id = 1;
+   */
+  webhookId: string;
+
+  /**
+   * Page size, 1 to 100; 50 if absent.
+   *
+   * @generated from field: optional int32 limit = 2;
+   */
+  limit?: number | undefined;
+
+  /**
+   * `nextCursor` of the page before.
+   *
+   * @generated from field: optional string cursor = 3;
+   */
+  cursor?: string | undefined;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.ListWebhookHandshakesRequest.
+ * Use `create(ListWebhookHandshakesRequestSchema)` to create a new message.
+ */
+export const ListWebhookHandshakesRequestSchema: GenMessage<ListWebhookHandshakesRequest> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_trace_service, 4);
+
+/**
+ * ListWebhookHandshakesResponse is one page of handshakes.
+ *
+ * @generated from message alumia.webhooks.v1.ListWebhookHandshakesResponse
+ */
+export type ListWebhookHandshakesResponse = Message<"alumia.webhooks.v1.ListWebhookHandshakesResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated alumia.webhooks.v1.Handshake items = 1;
+   */
+  items: Handshake[];
+
+  /**
+   * Cursor of the next page, or null.
+   *
+   * @generated from field: optional string next_cursor = 2;
+   */
+  nextCursor?: string | undefined;
+
+  /**
+   * Whether there is a next page.
+   *
+   * @generated from field: bool has_more = 3;
+   */
+  hasMore: boolean;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.ListWebhookHandshakesResponse.
+ * Use `create(ListWebhookHandshakesResponseSchema)` to create a new message.
+ */
+export const ListWebhookHandshakesResponseSchema: GenMessage<ListWebhookHandshakesResponse> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_trace_service, 5);
+
+/**
  * TraceService shows what requests to a webhook became that did not become events.
  *
  * @generated from service alumia.webhooks.v1.TraceService
@@ -216,6 +364,17 @@ export const TraceService: GenService<{
     methodKind: "unary";
     input: typeof ListWebhookRejectionsRequestSchema;
     output: typeof ListWebhookRejectionsResponseSchema;
+  },
+  /**
+   * Lists requests by which a provider tried one webhook's URL and that were answered rather than recorded, newest
+   * first. As many are kept as of a check, in the same way.
+   *
+   * @generated from rpc alumia.webhooks.v1.TraceService.ListWebhookHandshakes
+   */
+  listWebhookHandshakes: {
+    methodKind: "unary";
+    input: typeof ListWebhookHandshakesRequestSchema;
+    output: typeof ListWebhookHandshakesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_alumia_webhooks_v1_trace_service, 0);
