@@ -148,7 +148,8 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     pool: store.webhookLookups,
     prepare,
     entriesMax: LIMITS.webhookCacheEntriesMax,
-    batchMax: LIMITS.webhookLookupBatchMax,
+    batchMax: limits.lookupBatchMax,
+    waitingMax: limits.lookupsWaitingMax,
     intervalMs: LIMITS.webhookLookupIntervalMs,
   });
   const client = createClient(config, policy, seams);
@@ -179,7 +180,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   const means = { config, limits, logger, store, clock };
   const receiving = createReceiving({ ...means, loader, prepare, keys, fetch, captures, handover: worker });
   const { receiver, linear } = receiving;
-  const apiKeys = new ApiKeys({ orm, pool, lookups: store.keyLookups, clock, production: config.production });
+  const apiKeys = new ApiKeys({ orm, pool, lookups: store.keyLookups, clock, production: config.production, limits });
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const readiness = async () => ({ store: await checkStore(), delivery: worker.alive });
   const rpc = createRpcServer({

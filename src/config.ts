@@ -66,9 +66,10 @@ export const LIMITS = Object.freeze({
   batchRetriesMax: 5,
   /** Webhooks kept in memory with their keys. */
   webhookCacheEntriesMax: 10_000,
-  /** Ids that one look-up query asks for. */
-  webhookLookupBatchMax: 500,
-  /** Least time from the beginning of one look-up query to that of the next, milliseconds. */
+  /** Look-ups of webhooks, and of API keys: what one query answers, and what may wait for one before 503. */
+  lookupBatchMax: 500,
+  lookupsWaitingMax: 65_536,
+  /** Least time from the beginning of one look-up query of webhooks to that of the next, milliseconds. */
   webhookLookupIntervalMs: 10,
   /** Keys and certificates of vendors: kept in memory, needed by one request, size of one answer (bytes) and its deadline. */
   publishedKeysMax: 1_000,

@@ -1,6 +1,6 @@
 /** `keys create`: mints an API key from the command line, for whoever has the database. */
 import { systemClock } from "../clock.ts";
-import { loadConfig } from "../config.ts";
+import { LIMITS, loadConfig } from "../config.ts";
 import { ApiKeys } from "../core/api-keys.ts";
 import { ensureOrganization } from "../core/bootstrap.ts";
 import { readOptions, UsageError } from "./usage.ts";
@@ -16,7 +16,14 @@ export async function keys(args: string[]): Promise<void> {
   if (name.length > 120 || org.length > 120) throw new UsageError("--org and --name take at most 120 characters");
   const config = loadConfig(process.env);
   await withStore(config, async ({ pool, orm }) => {
-    const apiKeys = new ApiKeys({ orm, pool, lookups: pool, clock: systemClock, production: config.production });
+    const apiKeys = new ApiKeys({
+      orm,
+      pool,
+      lookups: pool,
+      clock: systemClock,
+      production: config.production,
+      limits: LIMITS,
+    });
     const { key } = await apiKeys.create(await ensureOrganization(pool, org.trim()), name.trim(), null);
     process.stdout.write(`${key}\n`);
   });

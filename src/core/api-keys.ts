@@ -4,11 +4,12 @@ import type { Pool } from "pg";
 import type { Clock } from "../clock.ts";
 import { AppError, invalidField } from "../errors.ts";
 import { ApiKey } from "../store/entities/api-key.ts";
-import { onBehalfOfAll } from "../store/on-behalf.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
+import { type ApiKeyRecord, findApiKeys, touchApiKeys } from "../store/sql/api-keys.ts";
 import { transaction } from "../store/transaction.ts";
 import type { Caller } from "./caller.ts";
 import { newId } from "./ids.ts";
+import { Lookups } from "./lookups.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
 
 /** How exact lastUsedAt is; a key is written at most once in this time, milliseconds. */
@@ -20,47 +21,58 @@ const hashOf = (key: string): Buffer => createHash("sha256").update(key).digest(
 export const generateApiKey = (production: boolean): string =>
   `alm_${production ? "live" : "test"}_${randomBytes(16).toString("hex")}`;
 
-const FIND = `
-select id, organization_id, coalesce(last_used_at < to_timestamp($2 / 1000.0), true) as stale from api_keys
-where hash = $1 and revoked_at is null and (expires_at is null or expires_at > to_timestamp($3 / 1000.0))`;
+export interface ApiKeyLimits {
+  /** Calls whose keys one query looks up, and calls that wait for one. */
+  readonly lookupBatchMax: number;
+  readonly lookupsWaitingMax: number;
+}
 
 export class ApiKeys {
   readonly #orm: Orm;
   readonly #pool: Pool;
-  readonly #lookups: Pool;
+  readonly #lookups: Lookups<ApiKeyRecord>;
   readonly #clock: Clock;
   readonly #production: boolean;
 
   /** `lookups`: a pool of their own, because anybody can ask for them. */
-  constructor(options: { orm: Orm; pool: Pool; lookups: Pool; clock: Clock; production: boolean }) {
+  constructor(options: {
+    orm: Orm;
+    pool: Pool;
+    lookups: Pool;
+    clock: Clock;
+    production: boolean;
+    limits: ApiKeyLimits;
+  }) {
     this.#orm = options.orm;
     this.#pool = options.pool;
-    this.#lookups = options.lookups;
+    this.#lookups = new Lookups({
+      read: (hashes) => this.#read(options.lookups, hashes),
+      batchMax: options.limits.lookupBatchMax,
+      waitingMax: options.limits.lookupsWaitingMax,
+    });
     this.#clock = options.clock;
     this.#production = options.production;
   }
 
-  /** Whose key this is. UNAUTHORIZED if it is malformed, unknown, expired or revoked; looked up anew on every call. */
+  /**
+   * Whose key this is. UNAUTHORIZED if it is malformed, unknown, expired or revoked; looked up anew on every call, so
+   * that a revocation holds at once on every replica. SERVICE_UNAVAILABLE if the store cannot be read.
+   */
   async authenticate(authorization: string | null | undefined): Promise<Caller> {
     const key = /^Bearer +(alm_(?:live|test)_[0-9a-f]{32,128})$/i.exec(authorization ?? "")?.[1];
     if (!key) throw new AppError("UNAUTHORIZED", "send an API key: Authorization: Bearer alm_live_…");
-    const now = this.#clock.now();
-    const { rows } = await this.#lookups.query<{ id: string; organization_id: string; stale: boolean }>({
-      name: "find-api-key",
-      text: FIND,
-      values: [hashOf(key), now - LAST_USED_GRAIN_MS, now],
-    });
-    const row = rows[0];
-    if (!row) throw new AppError("UNAUTHORIZED", "this API key is unknown, expired or revoked");
-    if (row.stale) this.#touch(row.id, now);
-    return { organizationId: row.organization_id };
+    const found = await this.#lookups.find(hashOf(key).toString("hex"));
+    if (!found) throw new AppError("UNAUTHORIZED", "this API key is unknown, expired or revoked");
+    return { organizationId: found.organizationId };
   }
 
-  /** Notes the use, off the caller's path; a failure only leaves lastUsedAt older. */
-  #touch(id: string, now: number): void {
-    const text = "update api_keys set last_used_at = to_timestamp($2 / 1000.0) where id = $1";
-    const touch = { name: "touch-api-key", text, values: [id, now] };
-    onBehalfOfAll(() => this.#pool.query(touch)).catch(() => {});
+  /** Notes the use of what is found, off the callers' path; a failure only leaves lastUsedAt older. */
+  async #read(lookups: Pool, hashes: readonly string[]): Promise<Map<string, ApiKeyRecord>> {
+    const nowMs = this.#clock.now();
+    const found = await findApiKeys(lookups, hashes, { nowMs, staleMs: nowMs - LAST_USED_GRAIN_MS });
+    const stale = [...found.values()].filter((key) => key.stale).map((key) => key.id);
+    if (stale.length > 0) touchApiKeys(this.#pool, stale, nowMs).catch(() => {});
+    return found;
   }
 
   async list(caller: Caller, request: PageRequest): Promise<Page<ApiKey>> {

@@ -16,7 +16,7 @@ export interface LinearIndexLimits {
   readonly linearWebhooksPerOrganizationMax: number;
   readonly linearWebhooksMax: number;
   /** Ids that one query asks for. */
-  readonly webhookLookupBatchMax: number;
+  readonly lookupBatchMax: number;
   /** Least time from the beginning of one refresh to that of the next, milliseconds. */
   readonly webhookLookupIntervalMs: number;
 }
@@ -99,14 +99,14 @@ export class LinearIndex {
   }
 
   async #read(): Promise<void> {
-    const { linearWebhooksMax, linearWebhooksPerOrganizationMax, webhookLookupBatchMax } = this.#limits;
+    const { linearWebhooksMax, linearWebhooksPerOrganizationMax, lookupBatchMax } = this.#limits;
     const bounds = { perOrganization: linearWebhooksPerOrganizationMax, total: linearWebhooksMax };
     const listed = await listLinearWebhooks(this.#pool, bounds);
     const ids = new Set(listed.map(({ id }) => id));
     const changed = listed.filter(({ id, version }) => this.#entries.get(id)?.webhook.record.version !== version);
     const records: WebhookRecord[] = [];
-    for (let at = 0; at < changed.length; at += webhookLookupBatchMax) {
-      const batch = changed.slice(at, at + webhookLookupBatchMax).map(({ id }) => id);
+    for (let at = 0; at < changed.length; at += lookupBatchMax) {
+      const batch = changed.slice(at, at + lookupBatchMax).map(({ id }) => id);
       records.push(...(await findWebhooks(this.#pool, batch)).values());
     }
     // All at once: whoever looks meanwhile has seen all or nothing of a generation.

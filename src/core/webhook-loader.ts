@@ -1,48 +1,29 @@
 /**
  * Webhooks in memory, with their keys, for the receive path and the delivery worker.
  *
- * Look-ups are coalesced: one query runs at a time and takes every id that was asked for before it started, so that
- * any number of unknown ids or forged signatures costs one query at a time, and a bounded number of them a second: the
- * next one begins no sooner than an interval after the last began, or at once where the last is longer ago. A fresh
- * read never answers with what was read before it was asked for. A cached webhook may be stale: the statement that commits an event checks its version.
+ * Look-ups are coalesced and spaced (`lookups.ts`), so that unknown ids and forged signatures at full speed cost a
+ * bounded number of queries a second. A cached webhook may be stale: the statement that commits an event checks its
+ * version.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
-import { unavailable } from "../store/batch-errors.ts";
-import { onBehalfOfAll } from "../store/on-behalf.ts";
 import { findWebhooks, type WebhookRecord } from "../store/sql/lookup.ts";
+import { type LookupOptions, Lookups } from "./lookups.ts";
 
-interface Waiting<Value> {
-  readonly id: string;
-  readonly resolve: (value: Value | undefined) => void;
-  readonly reject: (error: unknown) => void;
+export interface WebhookLoaderOptions<Value> extends Omit<LookupOptions<Value>, "read"> {
+  readonly pool: Pool;
+  /** Makes of a record what is kept in memory. */
+  readonly prepare: (record: WebhookRecord) => Value;
+  readonly entriesMax: number;
 }
 
 export class WebhookLoader<Value> {
   readonly #cache = new Map<string, Value>();
-  readonly #pool: Pool;
-  readonly #prepare: (record: WebhookRecord) => Value;
-  readonly #entriesMax: number;
-  readonly #batchMax: number;
-  readonly #intervalMs: number;
-  #waiting: Waiting<Value>[] = [];
-  #running = false;
-  /** When the next query may begin, by performance.now(). */
-  #nextMs = 0;
+  readonly #lookups: Lookups<Value>;
+  readonly #options: WebhookLoaderOptions<Value>;
 
-  /** `prepare` makes of a record what is kept in memory. */
-  constructor(options: {
-    pool: Pool;
-    prepare: (record: WebhookRecord) => Value;
-    entriesMax: number;
-    batchMax: number;
-    intervalMs: number;
-  }) {
-    this.#pool = options.pool;
-    this.#prepare = options.prepare;
-    this.#entriesMax = options.entriesMax;
-    this.#batchMax = options.batchMax;
-    this.#intervalMs = options.intervalMs;
+  constructor(options: WebhookLoaderOptions<Value>) {
+    this.#options = options;
+    this.#lookups = new Lookups({ ...options, read: (ids) => this.#read(ids) });
   }
 
   /** The webhook as last read, if it is in memory. */
@@ -57,42 +38,21 @@ export class WebhookLoader<Value> {
 
   /** The webhook as it is now. Rejects with SERVICE_UNAVAILABLE if the store cannot be read. */
   refresh(id: string): Promise<Value | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ id, resolve, reject });
-      if (!this.#running) void this.#run();
-    });
+    return this.#lookups.find(id);
   }
 
-  async #run(): Promise<void> {
-    this.#running = true;
-    while (this.#waiting.length > 0) {
-      const waitMs = this.#nextMs - performance.now();
-      if (waitMs > 0) await sleep(waitMs);
-      this.#nextMs = performance.now() + this.#intervalMs;
-      await this.#readBatch(this.#waiting.splice(0, this.#batchMax));
-    }
-    this.#running = false;
+  async #read(ids: string[]): Promise<Map<string, Value>> {
+    const records = await findWebhooks(this.#options.pool, ids);
+    for (const id of ids) this.#cache.delete(id);
+    return new Map([...records].map(([id, record]) => [id, this.#keep(id, record)]));
   }
 
-  async #readBatch(batch: Waiting<Value>[]): Promise<void> {
-    try {
-      const ids = [...new Set(batch.map((waiting) => waiting.id))];
-      const records = await onBehalfOfAll(() => findWebhooks(this.#pool, ids));
-      const values = new Map(ids.map((id) => [id, this.#keep(id, records.get(id))]));
-      for (const waiting of batch) waiting.resolve(values.get(waiting.id));
-    } catch (error) {
-      for (const waiting of batch) waiting.reject(unavailable(error));
-    }
-  }
-
-  #keep(id: string, record: WebhookRecord | undefined): Value | undefined {
-    this.#cache.delete(id);
-    if (!record) return undefined;
-    if (this.#cache.size >= this.#entriesMax) {
+  #keep(id: string, record: WebhookRecord): Value {
+    if (this.#cache.size >= this.#options.entriesMax) {
       const oldest = this.#cache.keys().next().value;
       if (oldest !== undefined) this.#cache.delete(oldest);
     }
-    const value = this.#prepare(record);
+    const value = this.#options.prepare(record);
     this.#cache.set(id, value);
     return value;
   }

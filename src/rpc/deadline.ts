@@ -29,7 +29,7 @@ async function* eachUntilAborted<Item>(items: AsyncIterable<Item>, signal: Abort
 }
 
 /** Settles as `work` does, or rejects as soon as the signal is aborted. */
-function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+export function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(endOf(signal));
     if (signal.aborted) onAbort();

@@ -16,7 +16,7 @@ import { AppError, type FieldViolation } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type Calling, onBehalfOf } from "../store/on-behalf.ts";
 import { callerKey } from "./context.ts";
-import { endOf } from "./deadline.ts";
+import { endOf, untilAborted } from "./deadline.ts";
 import { toConnectError } from "./error-mapping.ts";
 import { INTROSPECTION } from "./introspection.ts";
 import { createWellFormedCheck, shown, VIOLATIONS_MAX, type WellFormedCheck } from "./well-formed.ts";
@@ -30,7 +30,8 @@ export function createRequestGate(apiKeys: ApiKeys): (context: HandlerContext) =
     if (KEYLESS.has(context.service)) return;
     try {
       const authorization = context.requestHeader.get("authorization");
-      const caller = await onBehalfOf(context, () => apiKeys.authenticate(authorization));
+      // The look-up is shared with other calls: it goes on where this one ends.
+      const caller = await untilAborted(apiKeys.authenticate(authorization), context.signal);
       context.values.set(callerKey, caller);
     } catch (error) {
       throw context.signal.aborted ? endOf(context.signal) : toConnectError(error);

@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 const idOf = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
 
 /** A loader of what `rows` says exists, over a pool whose queries end when the test says so. */
-function harness(limits: { entriesMax?: number; batchMax?: number; intervalMs?: number } = {}) {
+function harness(limits: { entriesMax?: number; waitingMax?: number; intervalMs?: number } = {}) {
   const queries: { ids: string[]; atMs: number; answer: () => void; fail: (error: Error) => void }[] = [];
   const existing = new Map<string, string>();
   const query = ({ values: [ids] }: { values: [string[]] }) =>
@@ -21,7 +21,8 @@ function harness(limits: { entriesMax?: number; batchMax?: number; intervalMs?: 
     pool: { query } as unknown as Pool,
     prepare: (record) => record.name,
     entriesMax: limits.entriesMax ?? 100,
-    batchMax: limits.batchMax ?? 500,
+    batchMax: 500,
+    waitingMax: limits.waitingMax ?? 10_000,
     intervalMs: limits.intervalMs ?? 0,
   });
   const answer = async (index: number) => {
@@ -116,6 +117,16 @@ test("a query that fails is SERVICE_UNAVAILABLE for those who asked, and the nex
   expect(await failed).toBeInstanceOf(AppError);
   expect(await failed).toMatchObject({ reason: "SERVICE_UNAVAILABLE", cause });
   expect(await next).toBe("one");
+});
+
+test("more than may wait are refused at once, and those that wait are not", async () => {
+  const { loader, queries, answer } = harness({ waitingMax: 2 });
+  const [running, ...waiting] = [0, 1, 2].map((n) => loader.get(idOf(n)));
+  await expect(loader.get(idOf(3))).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+  await answer(0);
+  await answer(1);
+  expect(await Promise.all([running, ...waiting])).toEqual([undefined, undefined, undefined]);
+  expect(queries.map((query) => query.ids.length)).toEqual([1, 2]);
 });
 
 test("queries are spaced, whoever asks and however often; after a rest the next one runs at once", async () => {

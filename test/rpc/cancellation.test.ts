@@ -127,6 +127,19 @@ test("a connection that breaks ends what all of its calls wait for", async () =>
   await over();
 });
 
+test("a call whose key cannot be looked up passes its deadline all the same, in every protocol", async () => {
+  await observer.query("begin");
+  await observer.query("lock table api_keys in access exclusive mode");
+  for (const protocol of protocols) {
+    const { code } = await protocol.call({ ...listKeys(), timeoutMs: TIMEOUT_MS });
+    expect([protocol.name, code.replace(/^504 /, "").replace("DEADLINE_EXCEEDED", "DeadlineExceeded")]).toEqual([
+      protocol.name,
+      "DeadlineExceeded",
+    ]);
+  }
+  await observer.query("rollback");
+});
+
 test("none of it is a fault of ours: nothing is logged as one", () => {
   expect(log.errors).toEqual([]);
 });

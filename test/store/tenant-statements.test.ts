@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { LIMITS } from "../../src/config.ts";
 import { ApiKeys } from "../../src/core/api-keys.ts";
 import { newId } from "../../src/core/ids.ts";
@@ -216,7 +217,7 @@ describe("findEventContent", () => {
 
 describe("ApiKeys.revoke", () => {
   const revoke = async (id: string) => {
-    const apiKeys = new ApiKeys({ orm, pool, lookups: pool, clock: { now: () => Date.now() }, production: false });
+    const apiKeys = new ApiKeys({ orm, pool, lookups: pool, clock: systemClock, production: false, limits: LIMITS });
     await apiKeys.revoke({ organizationId: mine.organizationId }, id);
   };
 
@@ -243,7 +244,7 @@ describe("ApiKeys.revoke", () => {
 });
 
 test("a foreign id leaves no trace of what it names in the refusal", async () => {
-  const apiKeys = new ApiKeys({ orm, pool, lookups: pool, clock: { now: () => Date.now() }, production: false });
+  const apiKeys = new ApiKeys({ orm, pool, lookups: pool, clock: systemClock, production: false, limits: LIMITS });
   const caller = { organizationId: mine.organizationId };
   const messages = [theirs.keyId, newId()].map(async (id) => await apiKeys.revoke(caller, id).catch(String));
   const [foreign, unknown] = await Promise.all(messages);
