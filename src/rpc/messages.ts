@@ -45,7 +45,8 @@ export function headerMap(headers: HeaderList | null | undefined): Record<string
 /** `origin` is where the caller reached us; it begins the receive URL. */
 export function webhookMessage(view: WebhookView, origin: string): WebhookMessage {
   const { webhook } = view;
-  const receiveUrl = `${origin}${RECEIVE_PATH}${webhook.id}`;
+  // Joined, so that it is one flat string: over any other JSON.stringify takes its slow way.
+  const receiveUrl = [origin, RECEIVE_PATH, webhook.id].join("");
   const verification = verificationOf(webhook);
   return create(WebhookSchema, {
     id: webhook.id,

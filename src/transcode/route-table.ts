@@ -112,7 +112,7 @@ function match<T>({ root, verbs, verbCharsMax }: Tree<T>, method: string, path: 
   const last = raw.at(-1) ?? "";
   // The colon of a verb is never an encoded one; the first colon leaves the longest verb that there is.
   const start = Math.max(0, last.length - 1 - verbCharsMax);
-  for (let colon = last.indexOf(":", start); colon !== -1 && verbs.size > 0; colon = last.indexOf(":", colon + 1)) {
+  for (let colon = verbs.size > 0 ? last.indexOf(":", start) : -1; colon !== -1; colon = last.indexOf(":", colon + 1)) {
     const verb = decodeSegment(last.slice(colon + 1));
     if (verbs.has(verb)) {
       const stem = last.slice(0, colon);
@@ -130,7 +130,14 @@ function splitPath(path: string): string[] {
   if (!path.startsWith("/")) {
     throw badRequest(`the request path must start with "/"`);
   }
-  return path === "/" ? [] : path.slice(1).split("/", PATH_SEGMENTS_MAX + 1);
+  const segments: string[] = [];
+  for (let start = 1; start <= path.length && path !== "/"; ) {
+    const slash = path.indexOf("/", start);
+    const end = slash === -1 ? path.length : slash;
+    segments.push(path.slice(start, end));
+    start = end + 1;
+  }
+  return segments;
 }
 
 /** Depth-first, literal before `*` before `**`. Empty segments match nothing. */

@@ -22,7 +22,8 @@ export function createTimestampWriter(): (time: Timestamp) => string {
       dateDay = day;
       date = new Date(day * DAY_SECONDS * 1_000).toISOString().slice(0, "YYYY-MM-DD".length);
     }
-    return `${date}T${clock(whole - day * DAY_SECONDS)}${fraction(nanos)}Z`;
+    // Joined, so that it is one flat string: over any other JSON.stringify takes its slow way.
+    return [date, "T", clock(whole - day * DAY_SECONDS), fraction(nanos), "Z"].join("");
   };
 }
 
