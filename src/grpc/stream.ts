@@ -4,6 +4,14 @@ import type { BodyAccount } from "./body-account.ts";
 import { type Envelope, EnvelopeReader, encodeEnvelope } from "./envelope.ts";
 import type { Metadata } from "./status.ts";
 
+/** `Expect: 100-continue`: the client waits to be asked for its body (RFC 9110 section 10.1.1). */
+const ASK = /(?:^|,)\s*100-continue\s*(?:,|$)/i;
+
+/** Asks a client that waits for that to send its message. To be called when it is about to be read. */
+export function askForMessage(stream: ServerHttp2Stream, expect: string | undefined): void {
+  if (expect !== undefined && ASK.test(expect) && !isGone(stream)) stream.additionalHeaders({ ":status": 100 });
+}
+
 /** The one message of the stream. Rejects with a ConnectError as soon as there cannot be one, and keeps no more of it. */
 export function readEnvelope(stream: ServerHttp2Stream, bytesMax: number, body: BodyAccount): Promise<Envelope> {
   return new Promise((resolve, reject) => {

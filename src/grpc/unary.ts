@@ -19,7 +19,7 @@ import type { BodyAccount } from "./body-account.ts";
 import { type Codec, createCodecs } from "./codec.ts";
 import { type Compression, compress, decompress, type Encodings, negotiate } from "./compression.ts";
 import { type Metadata, metadataOf, OK, statusOf } from "./status.ts";
-import { readEnvelope, sendMessage, sendStatus } from "./stream.ts";
+import { askForMessage, readEnvelope, sendMessage, sendStatus } from "./stream.ts";
 import { parseTimeoutMs } from "./timeout.ts";
 
 export interface GrpcUnaryOptions {
@@ -113,6 +113,7 @@ async function serve(options: GrpcUnaryOptions, call: Call, context: CallContext
   const body = options.openBody(session, headers, (error) => context.abort(error));
   const bytesMax = options.messageBytesMax(call.spec.method.parent);
   try {
+    askForMessage(stream, headers.expect);
     const envelope = await context.untilAborted(() => readEnvelope(stream, bytesMax, body));
     body.complete();
     // Not left alone by an abort: it counts bytes up to its own end.

@@ -64,6 +64,28 @@ describe("HTTP/1.1", () => {
   });
 });
 
+test("HTTP/2: a gRPC call that is taken asks for its message; one that is refused does not", async () => {
+  const session = connectHttp2(service.url);
+  const ask = async (authorization: string) => {
+    const path = "/alumia.webhooks.v1.WebhookService/ListWebhooks";
+    const call = { ":method": "POST", ":path": path, "content-type": "application/grpc", authorization };
+    const stream = session.request({ ...call, te: "trailers", expect: "100-continue" }, { endStream: false });
+    const seen: unknown[] = [];
+    stream.once("continue", () => {
+      seen.push("asked");
+      stream.end(Buffer.alloc(5));
+    });
+    stream.once("response", (head) => head["grpc-status"] && seen.push(head["grpc-status"]));
+    stream.once("trailers", (trailers) => seen.push(trailers["grpc-status"]));
+    await text(stream).catch(() => {});
+    stream.close();
+    return seen;
+  };
+  expect(await ask(`Bearer ${service.key}`)).toEqual(["asked", "0"]);
+  expect(await ask("Bearer nobody")).toEqual(["16"]);
+  session.close();
+});
+
 test("HTTP/2: a receive that is taken asks for its body; one that is refused does not", async () => {
   const session = connectHttp2(service.url);
   const ask = async (id: string) => {
