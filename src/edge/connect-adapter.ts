@@ -6,12 +6,15 @@ import {
   type ConnectRouterOptions,
   type ContextValues,
   createConnectRouter,
+  createContextKey,
+  type HandlerContext,
+  type Interceptor,
 } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { withoutNeedlessEscapes } from "../grpc/message.ts";
 import type { Logger } from "../observe/logger.ts";
-import { createDeadlineInterceptor } from "../rpc/deadline.ts";
+import { createDeadlineInterceptor, untilAborted } from "../rpc/deadline.ts";
 import { breakOff, releaseBody } from "../transcode/answer.ts";
 import type { BodyMeter } from "../transcode/body-reader.ts";
 import { isHttp2 } from "../transcode/http-exchange.ts";
@@ -22,9 +25,13 @@ import { type Exchange, type HttpRequest, sendMethodNotAllowed } from "./exchang
 import { meteredGzip, withMeter } from "./metered-rpc.ts";
 import { sendUnknown } from "./unknown-rpc.ts";
 
+type RequestGate = (context: HandlerContext) => Promise<void>;
+
 export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "acceptCompression"> {
   readonly routes: (router: ConnectRouter) => void;
-  readonly contextValues: (request: HttpRequest) => ContextValues;
+  readonly interceptors: Interceptor[];
+  readonly requestGate: RequestGate;
+  readonly contextValues: (exchange: Exchange) => ContextValues;
   /** Bound of a message, compressed or not, bytes. */
   readonly readMaxBytes: number;
   /** Longest deadline of a call, milliseconds. */
@@ -36,14 +43,27 @@ export interface ConnectAdapterOptions extends Omit<ConnectRouterOptions, "accep
   readonly jsonDepthMax: number;
 }
 
+/** The signal of a call, once its gate is asked: until then nobody but Connect has it. */
+const signalKey = createContextKey<AbortSignal | undefined>(undefined, { description: "signal" });
+
+/** Not waited for beyond the call's end: what the gate asks for may take longer than its caller has time. */
+function untilEnd(requestGate: RequestGate): RequestGate {
+  return async (context) => {
+    const { signal, values } = context;
+    values.set(signalKey, signal);
+    await untilAborted(requestGate(context), signal);
+  };
+}
+
 /** Answers any request: with the RPC at its path, or that there is none. Throws where its Host makes no URL. */
 export function createConnectAdapter(options: ConnectAdapterOptions): (exchange: Exchange, path: string) => void {
-  const { routes, contextValues, meterBody, logger, jsonDepthMax, interceptors = [], ...routerOptions } = options;
+  const { routes, contextValues, meterBody, logger, jsonDepthMax, requestGate, ...routerOptions } = options;
   const router = createConnectRouter(
     withDecodeErrors(
       {
         ...routerOptions,
-        interceptors: [createDeadlineInterceptor(), ...interceptors],
+        interceptors: [createDeadlineInterceptor(), ...options.interceptors],
+        requestGate: untilEnd(requestGate),
         acceptCompression: [meteredGzip],
       },
       jsonDepthMax,
@@ -63,7 +83,8 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
       sendMethodNotAllowed(exchange, handler.allowedMethods.join(", "));
       return;
     }
-    const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues(request));
+    const values = contextValues(exchange);
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     boundTimeout(universal.header, options.maxTimeoutMs);
     const meter = meterBody(request);
     response.once("close", meter.release);
@@ -72,7 +93,8 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
     if (isHttp2(request)) request.stream.once("wantTrailers", release);
     else response.once("finish", release);
     const { methodKind: kind } = handler.method;
-    withMeter(exchange, universal, { meter, bytesMax: options.readMaxBytes, kind }, handler)
+    const reading = { meter, bytesMax: options.readMaxBytes, kind, signal: () => values.get(signalKey) };
+    withMeter(exchange, universal, reading, handler)
       .then((answer) => universalResponseToNodeResponse(withSpecifiedMessage(answer), response))
       .catch((error: unknown) => {
         // Aborted: the client is gone.

@@ -4,6 +4,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
+import { endOf } from "../rpc/deadline.ts";
 import { toConnectError } from "../rpc/error-mapping.ts";
 import { type BodyMeter, expandGzip } from "../transcode/body-reader.ts";
 import { TranscodeError } from "../transcode/transcoder.ts";
@@ -14,41 +15,50 @@ import { askForBody, declaredBodyBytes, type Exchange } from "./exchange.ts";
 const meterOfCall = new AsyncLocalStorage<BodyMeter>();
 const COMPRESSION_HEADERS = ["content-encoding", "grpc-encoding", "connect-content-encoding"];
 
+/** How the body of one call is read. */
+export interface BodyReading {
+  readonly meter: BodyMeter & BodyHold;
+  /** Bound of a message, bytes. */
+  readonly bytesMax: number;
+  readonly kind: DescMethod["methodKind"];
+  /** Ends the reading; asked for when it begins. */
+  readonly signal: () => AbortSignal | undefined;
+}
+
 /** Calls `answer` with the request, its body counted. A stream of messages holds no more than the last. */
 export function withMeter<Answer>(
   exchange: Exchange,
   request: UniversalServerRequest,
-  { meter, bytesMax, kind }: { meter: BodyMeter & BodyHold; bytesMax: number; kind: DescMethod["methodKind"] },
+  reading: BodyReading,
   answer: (request: UniversalServerRequest) => Answer,
 ): Answer {
+  const { meter, bytesMax } = reading;
   const { header } = request;
   // Connect allocates all of a declared length at once. One that is too large is left for it to refuse.
   if ((declaredBodyBytes(exchange.request) ?? 0) <= bytesMax) header.delete("content-length");
-  const metered = { ...request, body: count(exchange, request.body as AsyncIterable<Uint8Array>, meter, kind) };
+  const metered = { ...request, body: count(exchange, request.body as AsyncIterable<Uint8Array>, reading) };
   const isCompressed = COMPRESSION_HEADERS.some((name) => header.has(name));
   return isCompressed ? meterOfCall.run(meter, () => answer(metered)) : answer(metered);
 }
 
-async function* count(
-  exchange: Exchange,
-  body: AsyncIterable<Uint8Array>,
-  meter: BodyMeter & BodyHold,
-  kind: DescMethod["methodKind"],
-) {
+async function* count(exchange: Exchange, body: AsyncIterable<Uint8Array>, { meter, kind, ...reading }: BodyReading) {
   const isStream = kind === "client_streaming" || kind === "bidi_streaming";
   const late = Promise.withResolvers<never>();
   late.promise.catch(() => {});
+  const stop = (error: unknown) => {
+    const { response } = exchange;
+    // The client would go on with its body.
+    if ("shouldKeepAlive" in response) response.shouldKeepAlive = false;
+    late.reject(toConnectError(error));
+  };
+  const signal = reading.signal();
+  const onAbort = () => signal && stop(endOf(signal));
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener("abort", onAbort);
   const chunks = body[Symbol.asyncIterator]();
   askForBody(exchange);
   // A stream of messages may take as long as its client likes.
-  if (!isStream) {
-    meter.begin((error) => {
-      const { response } = exchange;
-      // The client would go on with its body.
-      if ("shouldKeepAlive" in response) response.shouldKeepAlive = false;
-      late.reject(toConnectError(error));
-    });
-  }
+  if (!isStream) meter.begin(stop);
   try {
     for (;;) {
       const { done, value } = await Promise.race([chunks.next(), late.promise]);
@@ -59,6 +69,7 @@ async function* count(
       if (isStream) meter.release();
     }
   } finally {
+    signal?.removeEventListener("abort", onAbort);
     meter.complete();
     // A call that answers with a stream may last for ever, and its one message has been read.
     if (kind !== "unary") meter.release();

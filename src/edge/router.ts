@@ -107,7 +107,7 @@ export function createRouter(options: RouterOptions): Router {
     jsonDepthMax: options.jsonDepthMax,
     timeoutMsMax: options.timeoutMsMax,
     encodeError,
-    contextValues,
+    contextValues: ({ request }) => contextValues(request),
   });
   const grpcUnary = createGrpcUnary({
     services: rpc.services,
@@ -136,7 +136,7 @@ export function createRouter(options: RouterOptions): Router {
     compressMinBytes: options.compressBytesMin,
     meterBody,
     maxTimeoutMs: options.timeoutMsMax,
-    contextValues,
+    contextValues: ({ request }) => contextValues(request),
     logger,
     jsonDepthMax: options.jsonDepthMax,
   });

@@ -16,7 +16,7 @@ import { AppError, type FieldViolation } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type Calling, onBehalfOf } from "../store/on-behalf.ts";
 import { callerKey } from "./context.ts";
-import { endOf, untilAborted } from "./deadline.ts";
+import { endOf } from "./deadline.ts";
 import { toConnectError } from "./error-mapping.ts";
 import { INTROSPECTION } from "./introspection.ts";
 import { createWellFormedCheck, shown, VIOLATIONS_MAX, type WellFormedCheck } from "./well-formed.ts";
@@ -30,20 +30,21 @@ export function createRequestGate(apiKeys: ApiKeys): (context: HandlerContext) =
     if (KEYLESS.has(context.service)) return;
     try {
       const authorization = context.requestHeader.get("authorization");
-      // The look-up is shared with other calls: it goes on where this one ends.
-      const caller = await untilAborted(apiKeys.authenticate(authorization), context.signal);
-      context.values.set(callerKey, caller);
+      context.values.set(callerKey, await apiKeys.authenticate(authorization));
     } catch (error) {
-      throw context.signal.aborted ? endOf(context.signal) : toConnectError(error);
+      throw toConnectError(error);
     }
   };
 }
 
 /** Lets what a call asks of the store end with it. */
 export function createStoreInterceptor(): Interceptor {
-  return (next) => async (request) => {
-    const response = await onBehalfOf(request, () => next(request));
-    return response.stream ? { ...response, message: eachOnBehalfOf(request, response.message) } : response;
+  return (next) => (request) => {
+    const answered = onBehalfOf(request, () => next(request));
+    if (!request.stream) return answered;
+    return answered.then((response) =>
+      response.stream ? { ...response, message: eachOnBehalfOf(request, response.message) } : response,
+    );
   };
 }
 
@@ -119,12 +120,12 @@ export function createValidationInterceptor(): Interceptor {
     if (result.kind === "error") throw result.error;
     if (result.kind === "invalid") throw toAppError(result.violations, method);
   };
-  return (next) => async (request) => {
+  return (next) => (request) => {
     if (!request.stream) {
       check(request.method, request.message);
-      return await next(request);
+      return next(request);
     }
-    return await next({
+    return next({
       ...request,
       message: checkStream(request.message, (message) => check(request.method, message)),
     });

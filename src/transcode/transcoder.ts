@@ -46,7 +46,7 @@ export interface TranscoderOptions {
   /** The same as the RPC server's. */
   readonly interceptors: Interceptor[];
   /** Runs when the route is known, before any byte of the body is read; what it throws is the answer. */
-  readonly requestGate?: (context: HandlerContext) => void | Promise<void>;
+  readonly requestGate?: (context: HandlerContext) => Promise<void>;
   /** HTTP status of a successful call; 200 by default. */
   readonly successStatus?: (method: DescMethod) => number;
   /** Bound of a request body in bytes, as sent and as decompressed. */
@@ -60,7 +60,7 @@ export interface TranscoderOptions {
   /** Encodes a TranscodeError, or whatever the gate, an interceptor or the service threw. */
   readonly encodeError: (error: unknown) => EncodedError;
   /** Values that the call starts with. */
-  readonly contextValues?: (request: HttpRequest) => ContextValues;
+  readonly contextValues?: (exchange: Exchange) => ContextValues;
 }
 
 export interface Transcoder {
@@ -118,14 +118,13 @@ async function handleRoute(
   values: readonly string[],
   query: string,
 ): Promise<void> {
-  const context = createContext(options, exchange.request, endpoint);
-  const onClose = (): void => context.leave();
-  exchange.response.once("close", onClose);
-  const hasBody = endpoint.binder.bodyKind !== "none";
-  const meter = (hasBody ? options.meterBody?.(exchange.request) : undefined) ?? UNBOUNDED;
+  const context = createContext(options, exchange, endpoint);
+  exchange.response.on("close", context.leave.bind(context));
+  const { bodyKind } = endpoint.binder;
+  const meter = (bodyKind === "none" ? undefined : options.meterBody?.(exchange.request)) ?? UNBOUNDED;
   try {
-    await options.requestGate?.(context);
-    const body = await readRequestBody(options, exchange, endpoint, context, meter);
+    await passGate(options, context);
+    const body = bodyKind === "none" ? undefined : await readRequestBody(options, exchange, bodyKind, context, meter);
     await answerCall({
       exchange,
       endpoint,
@@ -139,12 +138,17 @@ async function handleRoute(
     answerError(options, exchange, error, passedHeaders(context.headersSet));
   } finally {
     meter.release();
-    exchange.response.off("close", onClose);
     context.finish();
   }
 }
 
-function createContext(options: TranscoderOptions, request: HttpRequest, endpoint: Endpoint): CallContext {
+/** Not waited for beyond the call's end: what the gate asks for may take longer than its caller has time. */
+function passGate({ requestGate }: TranscoderOptions, context: CallContext): Promise<void> | undefined {
+  return requestGate && context.untilAborted(() => requestGate(context));
+}
+
+function createContext(options: TranscoderOptions, exchange: Exchange, endpoint: Endpoint): CallContext {
+  const { request } = exchange;
   return new CallContext({
     method: endpoint.binding.rpc,
     protocolName: "rest",
@@ -152,7 +156,7 @@ function createContext(options: TranscoderOptions, request: HttpRequest, endpoin
     headers: request.headers,
     url: () => requestUrl(request),
     timeoutMs: requestTimeoutMs(request.headers, options.timeoutMsMax),
-    values: options.contextValues?.(request) ?? createContextValues(),
+    values: options.contextValues?.(exchange) ?? createContextValues(),
   });
 }
 
@@ -160,15 +164,11 @@ function createContext(options: TranscoderOptions, request: HttpRequest, endpoin
 async function readRequestBody(
   options: TranscoderOptions,
   exchange: Exchange,
-  endpoint: Endpoint,
+  bodyKind: "json" | "raw",
   context: CallContext,
   meter: BodyMeter,
 ): Promise<unknown> {
   const { request } = exchange;
-  const { bodyKind } = endpoint.binder;
-  if (bodyKind === "none") {
-    return undefined;
-  }
   if (bodyKind === "json") {
     requireJson(request);
   }

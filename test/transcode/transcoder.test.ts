@@ -250,8 +250,8 @@ describe.each(PROTOCOLS)("the call over %s", (_name, serve) => {
   test("row 71: interceptors, context values, the gate and the service see one call", async () => {
     const seen: unknown[] = [];
     const options: Partial<TranscoderOptions> = {
-      contextValues: (request) => createContextValues().set(USER, String(request.headers["x-user"])),
-      requestGate: (context) => void seen.push(["gate", context.method.name, context.values.get(USER)]),
+      contextValues: ({ request }) => createContextValues().set(USER, String(request.headers["x-user"])),
+      requestGate: async (context) => void seen.push(["gate", context.method.name, context.values.get(USER)]),
       interceptors: [
         (next) => async (call) => {
           seen.push([
@@ -400,7 +400,7 @@ describe.each(PROTOCOLS)("the call over %s", (_name, serve) => {
   test("the gate answers before any byte of the body is read, and the connection stays usable", async () => {
     const called: string[] = [];
     const options: Partial<TranscoderOptions> = {
-      requestGate(context) {
+      async requestGate(context) {
         if (context.requestHeader.get("authorization") !== "Bearer good") {
           throw new ConnectError("who are you", Code.Unauthenticated);
         }
