@@ -1,6 +1,6 @@
 /**
- * Every field of every request, found in the descriptors, with every value that it cannot take, over every protocol:
- * the caller is told what is wrong, nothing is changed, and nothing is logged as a fault of ours.
+ * Every field of every request, found in the descriptors, with every value that it cannot take, over protocols that
+ * take turns: the caller is told what is wrong, nothing is changed, and nothing is logged as a fault of ours.
  */
 import { type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
@@ -38,6 +38,9 @@ afterAll(async () => {
   await destination?.close();
 });
 
+/** Over how many of the protocols each value is sent. Which ones goes round, so that each meets every kind of value. */
+const PROTOCOLS_EACH = 2;
+
 /** What may be taken all the same: text of any length that is only looked at, and what a sender's proof is asked for. */
 const TAKEN: readonly RegExp[] = [
   /^VerifySignature payload: (a NUL|an enormous text) .* OK$/,
@@ -50,8 +53,8 @@ const UNREADABLE = /utf-8|surrogate|body: must be|nested|percent escape|cannot d
 test.each(generatedMethods().map((method) => [rpcName(method), method] as const))("%s", async (_name, method) => {
   const before = await contents();
   const taken: string[] = [];
-  for (const place of placesOf(method.input)) {
-    for (const found of await endingsAt(method, place))
+  for (const [turn, place] of [...placesOf(method.input)].entries()) {
+    for (const found of await endingsAt(method, place, turn))
       if (!isRefused(found, place)) taken.push(describeEnding(method, found));
   }
   expect(taken.filter((line) => !TAKEN.some((pattern) => pattern.test(line)))).toEqual([]);
@@ -64,24 +67,29 @@ interface Found extends Ending {
   readonly what: string;
 }
 
-async function endingsAt(method: DescMethod, place: Place): Promise<Found[]> {
+async function endingsAt(method: DescMethod, place: Place, turn: number): Promise<Found[]> {
   const request = wellFormedRequest(method, seeded);
   const endings: Promise<Found>[] = [];
-  for (const bad of badValuesOf(place.at(-1) as Place[number])) {
-    const what = `${jsonPathOf(place)}: ${bad.name}`;
-    const note = async (protocol: string, ending: Promise<Ending>) => ({
-      what: `${what} over ${protocol}`,
-      ...(await ending),
-    });
+  for (const [n, bad] of [...badValuesOf(place.at(-1) as Place[number])].entries()) {
+    const ways: { readonly protocol: string; readonly call: () => Promise<Ending> }[] = [];
     for (const protocol of calls.protocols) {
       const message = malformedMessage(protocol.codec, method, request, place, bad);
       const fits = !protocol.readsOnly || (isReadableByGet(method) && (message?.length ?? 0) < QUERY_CHARS_MAX);
-      if (message && fits) endings.push(note(protocol.name, protocol.call(method, message)));
+      if (message && fits) ways.push({ protocol: protocol.name, call: () => protocol.call(method, message) });
     }
     const rest = malformedRest(method, request, place, bad);
-    if (rest && rest.target.length < QUERY_CHARS_MAX) endings.push(note("REST", overRest(rest)));
+    if (rest && rest.target.length < QUERY_CHARS_MAX) ways.push({ protocol: "REST", call: () => overRest(rest) });
+    for (const { protocol, call } of inTurn(ways, turn + n)) {
+      const what = `${jsonPathOf(place)}: ${bad.name} over ${protocol}`;
+      endings.push(call().then((ending) => ({ what, ...ending })));
+    }
   }
   return await Promise.all(endings);
+}
+
+function inTurn<Way>(ways: readonly Way[], turn: number): Way[] {
+  const first = ways.length === 0 ? 0 : (turn * PROTOCOLS_EACH) % ways.length;
+  return [...ways.slice(first), ...ways.slice(0, first)].slice(0, PROTOCOLS_EACH);
 }
 
 const isReadableByGet = (method: DescMethod): boolean =>
