@@ -29,6 +29,13 @@ export const LIMITS = Object.freeze({
   jsonDepthMax: 100,
   /** Smallest RPC message that is compressed for a client that takes it, bytes. */
   compressBytesMin: 1_024,
+  /** Calls under way of one organization, and of one client address with keys that are nobody's. */
+  callsPerCallerMax: 1_024,
+  /** Calls that begin in one turn of the event loop; calls that wait for theirs, of which one caller has half at most. */
+  callsPerTurnMax: 64,
+  callsWaitingMax: 32_768,
+  /** API keys of which it is remembered whose they were when they were last looked up. */
+  keyOwnersMax: 10_000,
   /** Longest deadline that a caller may ask for, milliseconds. */
   timeoutMsMax: 600_000,
   /** Largest body that the single event carries inline, bytes; stock gRPC clients refuse messages over 4 MiB. */

@@ -1,5 +1,5 @@
 /** API keys: minting, looking up, listing, revoking. Only the SHA-256 of a key and its first 12 characters are stored. */
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import type { Pool } from "pg";
 import type { Clock } from "../clock.ts";
 import { AppError, invalidField } from "../errors.ts";
@@ -15,7 +15,14 @@ import { findPage, type Page, type PageRequest } from "./pages.ts";
 /** How exact lastUsedAt is; a key is written at most once in this time, milliseconds. */
 const LAST_USED_GRAIN_MS = 60_000;
 
-const hashOf = (key: string): Buffer => createHash("sha256").update(key).digest();
+/** SHA-256, in hex. */
+const hashOf = (key: string): string => hash("sha256", key);
+
+/** The hash of the key that a header presents; undefined if it presents none. */
+function presented(authorization: string | null | undefined): string | undefined {
+  const key = /^Bearer +(alm_(?:live|test)_[0-9a-f]{32,128})$/i.exec(authorization ?? "")?.[1];
+  return key && hashOf(key);
+}
 
 /** A new key's plaintext: 128 random bits as DESIGN §4 writes them. */
 export const generateApiKey = (production: boolean): string =>
@@ -25,12 +32,17 @@ export interface ApiKeyLimits {
   /** Calls whose keys one query looks up, and calls that wait for one. */
   readonly lookupBatchMax: number;
   readonly lookupsWaitingMax: number;
+  /** Keys of which it is remembered whose they were. */
+  readonly keyOwnersMax: number;
 }
 
 export class ApiKeys {
   readonly #orm: Orm;
   readonly #pool: Pool;
   readonly #lookups: Lookups<ApiKeyRecord>;
+  /** Whose the keys were when they were last looked up, by hash, the longest unused first. */
+  readonly #owners = new Map<string, Caller>();
+  readonly #ownersMax: number;
   readonly #clock: Clock;
   readonly #production: boolean;
 
@@ -50,6 +62,7 @@ export class ApiKeys {
       batchMax: options.limits.lookupBatchMax,
       waitingMax: options.limits.lookupsWaitingMax,
     });
+    this.#ownersMax = options.limits.keyOwnersMax;
     this.#clock = options.clock;
     this.#production = options.production;
   }
@@ -59,11 +72,26 @@ export class ApiKeys {
    * that a revocation holds at once on every replica. SERVICE_UNAVAILABLE if the store cannot be read.
    */
   async authenticate(authorization: string | null | undefined): Promise<Caller> {
-    const key = /^Bearer +(alm_(?:live|test)_[0-9a-f]{32,128})$/i.exec(authorization ?? "")?.[1];
-    if (!key) throw new AppError("UNAUTHORIZED", "send an API key: Authorization: Bearer alm_live_…");
-    const found = await this.#lookups.find(hashOf(key).toString("hex"));
+    const keyHash = presented(authorization);
+    if (keyHash === undefined) throw new AppError("UNAUTHORIZED", "send an API key: Authorization: Bearer alm_live_…");
+    const found = await this.#lookups.find(keyHash);
+    this.#owners.delete(keyHash);
     if (!found) throw new AppError("UNAUTHORIZED", "this API key is unknown, expired or revoked");
-    return { organizationId: found.organizationId };
+    const caller = { organizationId: found.organizationId };
+    this.#remember(keyHash, caller);
+    return caller;
+  }
+
+  /** Whose the key was when it was last looked up, as far as that is remembered: tells customers from strangers, and proves nothing. */
+  peek(authorization: string | null | undefined): Caller | undefined {
+    const keyHash = presented(authorization);
+    return keyHash === undefined ? undefined : this.#owners.get(keyHash);
+  }
+
+  #remember(keyHash: string, owner: Caller): void {
+    this.#owners.set(keyHash, owner);
+    const [longestUnused] = this.#owners.keys();
+    if (this.#owners.size > this.#ownersMax && longestUnused !== undefined) this.#owners.delete(longestUnused);
   }
 
   /** Notes the use of what is found, off the callers' path; a failure only leaves lastUsedAt older. */
@@ -97,7 +125,7 @@ export class ApiKeys {
       organizationId,
       name,
       prefix: key.slice(0, 12),
-      hash: hashOf(key),
+      hash: Buffer.from(hashOf(key), "hex"),
       createdAt: new Date(this.#clock.now()),
       lastUsedAt: null,
       expiresAt,

@@ -10,9 +10,10 @@ import type { Receiver } from "../core/receive.ts";
 import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { createGrpcUnary, type StreamHandler } from "../grpc/unary.ts";
 import type { Logger } from "../observe/logger.ts";
-import { addressKey, clientKey, originKey, stoppingKey } from "../rpc/context.ts";
+import { addressKey, answerEndKey, clientKey, originKey, stoppingKey } from "../rpc/context.ts";
 import { restError, toConnectError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
+import { isGone } from "../transcode/answer.ts";
 import { splitTarget } from "../transcode/http-exchange.ts";
 import { createTranscoder } from "../transcode/transcoder.ts";
 import { type BodyBudget, createMeter } from "./body-budget.ts";
@@ -79,14 +80,20 @@ export function createRouter(options: RouterOptions): Router {
   const remoteAddress = (request: RequestHead) => addressOf(request, options.trustedProxies);
   const meterBody = (request: RequestHead) =>
     createMeter(options.budget.open(clientOf(remoteAddress(request))), options.watchdog);
-  const contextValues = (request: RequestHead) => {
+  const contextValues = (request: RequestHead, onEnd: (listener: () => void) => void) => {
     const address = remoteAddress(request);
     return createContextValues()
       .set(originKey, requestOrigin(request, origin))
       .set(stoppingKey, options.stopping)
       .set(addressKey, address)
-      .set(clientKey, clientOf(address));
+      .set(clientKey, clientOf(address))
+      .set(answerEndKey, onEnd);
   };
+  const exchangeValues = ({ request, response }: Exchange) =>
+    contextValues(request, (listener) => {
+      if (isGone(response)) listener();
+      else response.once("close", listener);
+    });
   const receive = createReceiveHandler({
     receiver: options.receiver,
     linear: options.linear,
@@ -107,7 +114,7 @@ export function createRouter(options: RouterOptions): Router {
     jsonDepthMax: options.jsonDepthMax,
     timeoutMsMax: options.timeoutMsMax,
     encodeError,
-    contextValues: ({ request }) => contextValues(request),
+    contextValues: exchangeValues,
   });
   const grpcUnary = createGrpcUnary({
     services: rpc.services,
@@ -118,7 +125,11 @@ export function createRouter(options: RouterOptions): Router {
     messageBytesMax: (service) => rpc.bytesMax.get(service) ?? options.apiBodyBytesMax,
     compressBytesMin: options.compressBytesMin,
     timeoutMsMax: options.timeoutMsMax,
-    contextValues: (session, headers) => contextValues(headOf(session, headers)),
+    contextValues: (stream, session, headers) =>
+      contextValues(headOf(session, headers), (listener) => {
+        if (stream.destroyed) listener();
+        else stream.once("close", listener);
+      }),
     openBody: (session, headers, onLate) => {
       const meter = meterBody(headOf(session, headers));
       meter.begin(onLate);
@@ -136,7 +147,7 @@ export function createRouter(options: RouterOptions): Router {
     compressMinBytes: options.compressBytesMin,
     meterBody,
     maxTimeoutMs: options.timeoutMsMax,
-    contextValues: ({ request }) => contextValues(request),
+    contextValues: exchangeValues,
     logger,
     jsonDepthMax: options.jsonDepthMax,
   });

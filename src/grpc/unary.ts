@@ -40,7 +40,11 @@ export interface GrpcUnaryOptions {
   /** Bound of the deadline that `grpc-timeout` can ask for, milliseconds. */
   readonly timeoutMsMax: number;
   /** Values that the call starts with. */
-  readonly contextValues: (session: Http2Session, headers: IncomingHttpHeaders) => ContextValues;
+  readonly contextValues: (
+    stream: ServerHttp2Stream,
+    session: Http2Session,
+    headers: IncomingHttpHeaders,
+  ) => ContextValues;
   /** Opens the account of a body that is about to be read. `onLate` takes an error if it comes too slowly. */
   readonly openBody: (
     session: Http2Session,
@@ -126,7 +130,7 @@ async function serve(options: GrpcUnaryOptions, call: Call, context: CallContext
   }
 }
 
-function createContext(options: GrpcUnaryOptions, { spec, session, headers }: Call): CallContext {
+function createContext(options: GrpcUnaryOptions, { spec, stream, session, headers }: Call): CallContext {
   return new CallContext({
     method: spec.method,
     protocolName: "grpc",
@@ -134,7 +138,7 @@ function createContext(options: GrpcUnaryOptions, { spec, session, headers }: Ca
     headers,
     url: () => `${headers[":scheme"]}://${headers[":authority"] ?? headers.host}${pathOf(headers)}`,
     timeoutMs: parseTimeoutMs(text(headers["grpc-timeout"]), options.timeoutMsMax),
-    values: options.contextValues(session, headers),
+    values: options.contextValues(stream, session, headers),
   });
 }
 

@@ -1,41 +1,14 @@
 /** What every call passes through, whatever its protocol: error mapping and logging, then validation. */
-import {
-  type DescMessage,
-  type DescMethod,
-  type DescService,
-  getOption,
-  hasOption,
-  type Message,
-} from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, getOption, hasOption, type Message } from "@bufbuild/protobuf";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
-import { Code, type HandlerContext, type Interceptor } from "@connectrpc/connect";
-import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
+import { Code, type Interceptor } from "@connectrpc/connect";
 import { http } from "../../gen/google/api/annotations_pb.ts";
-import type { ApiKeys } from "../core/api-keys.ts";
 import { AppError, type FieldViolation } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type Calling, onBehalfOf } from "../store/on-behalf.ts";
-import { callerKey } from "./context.ts";
 import { endOf } from "./deadline.ts";
 import { toConnectError } from "./error-mapping.ts";
-import { INTROSPECTION } from "./introspection.ts";
 import { createWellFormedCheck, shown, VIOLATIONS_MAX, type WellFormedCheck } from "./well-formed.ts";
-
-/** Receiving needs no key: its signature is the proof. */
-const KEYLESS: ReadonlySet<DescService> = new Set([ReceiveService, ...INTROSPECTION]);
-
-/** Authenticates from the headers alone, before a body is read. */
-export function createRequestGate(apiKeys: ApiKeys): (context: HandlerContext) => Promise<void> {
-  return async (context) => {
-    if (KEYLESS.has(context.service)) return;
-    try {
-      const authorization = context.requestHeader.get("authorization");
-      context.values.set(callerKey, await apiKeys.authenticate(authorization));
-    } catch (error) {
-      throw toConnectError(error);
-    }
-  };
-}
 
 /** Lets what a call asks of the store end with it. */
 export function createStoreInterceptor(): Interceptor {

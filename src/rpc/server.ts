@@ -29,12 +29,8 @@ import type { Logger } from "../observe/logger.ts";
 import { apiKeyService } from "./api-keys.ts";
 import { deliveryService } from "./deliveries.ts";
 import { eventService } from "./events.ts";
-import {
-  createErrorInterceptor,
-  createRequestGate,
-  createStoreInterceptor,
-  createValidationInterceptor,
-} from "./interceptors.ts";
+import { createRequestGate, type GateLimits } from "./gate.ts";
+import { createErrorInterceptor, createStoreInterceptor, createValidationInterceptor } from "./interceptors.ts";
 import {
   INTROSPECTION,
   type IntrospectionLimits,
@@ -65,7 +61,7 @@ export interface RpcOptions extends IntrospectionOptions {
   readonly limits: RpcLimits;
 }
 
-export interface RpcLimits extends IntrospectionLimits {
+export interface RpcLimits extends IntrospectionLimits, GateLimits {
   /** Size of one question of a reflection stream, bytes. */
   readonly introspectionRequestBytesMax: number;
 }
@@ -104,7 +100,12 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     ...INTROSPECTION.map((service) => [service, options.limits.introspectionRequestBytesMax] as const),
     [ReceiveService, Math.ceil(options.payloadBytesMax * BASE64_GROWTH) + options.limits.introspectionRequestBytesMax],
   ]);
-  return rpcServerOf([...implementations, ...introspection], createRequestGate(apiKeys), options.logger, bytesMax);
+  return rpcServerOf(
+    [...implementations, ...introspection],
+    createRequestGate(apiKeys, options.limits),
+    options.logger,
+    bytesMax,
+  );
 }
 
 /** Implementations behind what every call passes through. `bytesMax` bounds messages more than the edge does. */

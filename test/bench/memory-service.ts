@@ -36,7 +36,8 @@ const webhooks: Pick<Webhooks, "get"> = {
   },
 };
 
-const apiKeys: Pick<ApiKeys, "authenticate"> = {
+const apiKeys: Pick<ApiKeys, "authenticate" | "peek"> = {
+  peek: () => undefined,
   authenticate: async (authorization) => {
     if (authorization !== `Bearer ${KEY}`) throw new AppError("UNAUTHORIZED", "unknown");
     return { organizationId: VIEW.webhook.organizationId };

@@ -32,7 +32,7 @@ beforeAll(async () => {
   };
   Object.assign(lookups, { query: counted });
   orm = await createOrm(connectionTo(database));
-  const limits = { lookupBatchMax: BATCH_MAX, lookupsWaitingMax: 1_000 };
+  const limits = { lookupBatchMax: BATCH_MAX, lookupsWaitingMax: 1_000, keyOwnersMax: 3 };
   apiKeys = new ApiKeys({ orm, pool, lookups, clock, production: true, limits });
   organizationId = await ensureOrganization(pool, "one");
 });
@@ -90,4 +90,27 @@ test("uses are noted once in a while, all of a batch together", async () => {
   clock.advance(2_000);
   await use();
   for (const { id } of [one, two]) await eventually("noted anew", async () => (await noted(id)) === firstMs + 61_000);
+});
+
+test("whose a key was is remembered, of the keys that were used last", async () => {
+  const keys = [await mint(), await mint(), await mint(), await mint()].map((it) => it.authorization);
+  const remembered = () => keys.map((it) => apiKeys.peek(it)?.organizationId);
+  expect(remembered()).toEqual([undefined, undefined, undefined, undefined]);
+  for (const it of keys) await apiKeys.authenticate(it);
+  expect(remembered()).toEqual([undefined, organizationId, organizationId, organizationId]);
+  await apiKeys.authenticate(keys[1]);
+  await apiKeys.authenticate(keys[0]);
+  expect(remembered()).toEqual([organizationId, organizationId, undefined, organizationId]);
+});
+
+test("a key that counts no longer, and one that nobody knows, are nobody's", async () => {
+  const { id, authorization } = await mint();
+  await apiKeys.authenticate(authorization);
+  await apiKeys.revoke({ organizationId }, id);
+  expect(apiKeys.peek(authorization)).toEqual({ organizationId });
+  const nobodys = madeUp();
+  for (const it of [authorization, nobodys]) await apiKeys.authenticate(it).catch(() => {});
+  expect([authorization, nobodys, "Bearer x", undefined].map((it) => apiKeys.peek(it))).toEqual(
+    Array(4).fill(undefined),
+  );
 });

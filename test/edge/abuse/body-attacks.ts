@@ -97,7 +97,7 @@ export async function dribbleStreams(
   return counts;
 }
 
-async function statusOfStream(stream: ClientHttp2Stream): Promise<string> {
+export async function statusOfStream(stream: ClientHttp2Stream): Promise<string> {
   let status = "none";
   stream.once("response", (headers) => {
     status = String(headers["grpc-status"] ?? headers[":status"]);
