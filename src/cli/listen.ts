@@ -1,6 +1,7 @@
 /** `listen`: a small destination on this machine that prints what is forwarded to it, for trying things out. */
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
+import { sameBytes } from "../security/constant-time.ts";
 import { readOptions, UsageError } from "./usage.ts";
 
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
@@ -75,6 +76,6 @@ function signatureHolds(headers: IncomingMessage["headers"], body: Buffer, secre
     .split(" ")
     .some((entry) => {
       const given = Buffer.from(entry.replace(/^v1,/, ""), "base64");
-      return entry.startsWith("v1,") && given.length === expected.length && timingSafeEqual(given, expected);
+      return entry.startsWith("v1,") && sameBytes(given, expected);
     });
 }

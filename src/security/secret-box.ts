@@ -8,7 +8,8 @@
  * forge the hash of another. Encryption key, hash key and key id are derived from a master key, each under a
  * label of its own (HKDF, RFC 5869); the master key itself encrypts nothing.
  */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
+import { sameBytes } from "./constant-time.ts";
 
 export const MASTER_KEY_BYTES = 32;
 /** Longest secret that is sealed, bytes of UTF-8. */
@@ -85,7 +86,7 @@ export function createSecretBox({ master, old }: { master: Buffer; old: readonly
     hash: (plaintext) => hashUnder(current, plaintext),
     hashMatches: (plaintext, storedHash) => {
       let matched = false;
-      for (const keys of all) matched = equal(hashUnder(keys, plaintext), storedHash) || matched;
+      for (const keys of all) matched = sameBytes(hashUnder(keys, plaintext), storedHash) || matched;
       return matched;
     },
   };
@@ -141,8 +142,4 @@ function deriveKeys(master: Buffer): DerivedKeys {
 
 function hashUnder(keys: DerivedKeys, plaintext: string): Buffer {
   return createHmac("sha256", keys.hash).update(plaintext, "utf8").digest();
-}
-
-function equal(left: Buffer, right: Buffer): boolean {
-  return left.length === right.length && timingSafeEqual(left, right);
 }

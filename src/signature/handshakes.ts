@@ -1,5 +1,5 @@
 /** Finding a handshake in a request, and answering those that take nothing but the webhook's secret. Pure. */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { sameText } from "../security/constant-time.ts";
 import type { CompiledSource } from "./compile.ts";
 import type { CaptureSecret, Condition, ConfirmUrl, EchoBounds, Handshake, HmacAnswer } from "./handshake.ts";
 import { digestOf } from "./hmac.ts";
@@ -154,13 +154,9 @@ function checkVerifyToken(
   const shown = valueAt({ from: "query", name: parameter }, request);
   const known = secrets.flatMap((text) => secretPart(source.handshakeKey, text, "verify-token") ?? []);
   if (known.length === 0) return refusal("secret", `the webhook's secret has no part to compare ${parameter} with`);
-  const matches = known.map((token) => equal(token, typeof shown === "string" ? shown : ""));
+  const matches = known.map((token) => sameText(token, typeof shown === "string" ? shown : ""));
   return matches.includes(true) ? undefined : refusal("signature", `${parameter} is not that of the webhook's secret`);
 }
-
-/** Hashes are compared, whose length says nothing. */
-const equal = (a: string, b: string): boolean => timingSafeEqual(hash(a), hash(b));
-const hash = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 function holds({ from, name, equals }: Condition, request: InboundRequest): boolean {
   const value = valueAt({ from, name }, request);

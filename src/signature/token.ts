@@ -1,5 +1,6 @@
 /** Schemes in which a request shows the secret itself: a token, or HTTP Basic credentials. */
 import { createHash, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { sameBytes } from "../security/constant-time.ts";
 import { decodeBase64, GENERATED_SECRET_BYTES, textProblem } from "./key.ts";
 import type { IndexedKey, Method, ParsedKey } from "./method.ts";
 import { type CompiledPlace, compilePlace, placeTexts } from "./place.ts";
@@ -69,8 +70,8 @@ export function judgePresented(
     if (text === undefined || text === "" || text.length > TOKEN_CHARS_MAX) {
       return refusal("malformed_signature", `${name} holds no token of the expected form`);
     }
-    const presented = hashed(text);
-    const found = keys.filter(({ key }) => key.equals(presented))[0];
+    const presented = hashed(text).export();
+    const found = keys.filter(({ key }) => sameBytes(key.export(), presented))[0];
     if (found === undefined) return refusal("signature", `${name} is not the webhook's secret`);
     first ??= found.index;
   }

@@ -3,6 +3,7 @@
  * claim `sha256` is the hash of the body. Its times are judged as livekit-server-sdk does, with ten seconds' leeway.
  */
 import { createHash, createSecretKey, type KeyObject } from "node:crypto";
+import { sameText } from "../../security/constant-time.ts";
 import { digestOf } from "../hmac.ts";
 import { isSignedBy, type Jwt, readJwt, secondsOf } from "../jwt.ts";
 import { textProblem } from "../key.ts";
@@ -59,7 +60,7 @@ function checkClaims({ claims }: Jwt, request: InboundRequest, nowMs: number): R
   if (end === undefined || begin === undefined) return refusal("timestamp", "the JWT says not when it expires");
   if (end <= now - LEEWAY_SECONDS) return refusal("timestamp", `the JWT expired ${now - end} s ago`);
   if (begin > now + LEEWAY_SECONDS) return refusal("timestamp", `the JWT begins in ${begin - now} s`);
-  if (claims.sha256 === hashOf(request.body)) return undefined;
+  if (typeof claims.sha256 === "string" && sameText(claims.sha256, hashOf(request.body))) return undefined;
   return refusal("signature", "the JWT is of another body: content changed on the way (the exact bytes count)");
 }
 

@@ -2,7 +2,8 @@
  * Plaid ("Webhook verification"): `plaid-verification` holds a JWT (ES256) with the hash of the body, signed by a key
  * that Plaid's API tells to its clients. The webhook's secret holds the credentials of that API.
  */
-import { createHash, createPublicKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import { createHash, createPublicKey, type KeyObject } from "node:crypto";
+import { sameBytes } from "../../security/constant-time.ts";
 import { isSignedBy, type Jwt, readJwt, secondsOf } from "../jwt.ts";
 import { textProblem } from "../key.ts";
 import type { Method, Outcome } from "../method.ts";
@@ -63,7 +64,7 @@ function checkClaims({ claims }: Jwt, body: Buffer, nowMs: number): Refusal | un
   if (age > TOLERANCE_SECONDS) return refusal("timestamp", `timestamp ${age} s old, tolerance ${TOLERANCE_SECONDS} s`);
   const hash = claims.request_body_sha256;
   const expected = createHash("sha256").update(body).digest();
-  if (typeof hash === "string" && /^[0-9a-f]{64}$/.test(hash) && timingSafeEqual(Buffer.from(hash, "hex"), expected)) {
+  if (typeof hash === "string" && /^[0-9a-f]{64}$/.test(hash) && sameBytes(Buffer.from(hash, "hex"), expected)) {
     return undefined;
   }
   return refusal("signature", "the JWT is of another body: content changed on the way (the exact bytes count)");

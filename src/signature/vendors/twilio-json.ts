@@ -2,7 +2,8 @@
  * Twilio's form for bodies that are no forms ("Webhooks security"): `x-twilio-signature` signs the URL, whose parameter
  * `bodySHA256` is the hash of the body. The URL is tried with and without its port, as Twilio's library does.
  */
-import { createHash, type KeyObject, timingSafeEqual } from "node:crypto";
+import { createHash, type KeyObject } from "node:crypto";
+import { sameBytes } from "../../security/constant-time.ts";
 import { digestOf, hasDigest } from "../hmac.ts";
 import { generateSecret, keyForm, parseKey } from "../key.ts";
 import { type Method, SigningError } from "../method.ts";
@@ -39,7 +40,7 @@ export const twilioJson: Method<KeyObject> = {
       urlSpellings("with-port", url).some((spelling) => hasDigest([digest], digestOf("sha1", key, [spelling ?? ""]))),
     );
     if (found === undefined) return noMatch(keys.length);
-    if (timingSafeEqual(Buffer.from(hashes[0] ?? "", "hex"), hashOf(body))) return found.index;
+    if (sameBytes(Buffer.from(hashes[0] ?? "", "hex"), hashOf(body))) return found.index;
     return refusal("signature", `${PARAMETER} is of another body: content changed on the way (the exact bytes count)`);
   },
   sign(key, draft) {
