@@ -25,6 +25,8 @@ export interface LinearEntry {
   readonly webhook: ReceivingWebhook;
   /** The refresh that loaded it. */
   readonly generation: number;
+  /** Hashes of its inbound secrets, by which those are found that share one. */
+  readonly hashes: readonly string[];
 }
 
 /** How long refreshes rest, in times of what the last one took. */
@@ -65,10 +67,14 @@ export class LinearIndex {
     return [...this.#entries.values()].filter((entry) => entry.generation >= generation);
   }
 
-  /** Those of one of whose inbound secrets this webhook has one, itself included. */
-  sharers(webhook: ReceivingWebhook): LinearEntry[] {
-    const hashes = hashesOf(webhook);
-    return [...this.#entries.values()].filter((entry) => hashesOf(entry.webhook).some((hash) => hashes.includes(hash)));
+  /**
+   * Those of one of whose inbound secrets this webhook has one, itself included. Of those with one secret the oldest has
+   * its requests, on every replica, but for disabled ones: they come in this order.
+   */
+  sharers({ hashes }: LinearEntry): LinearEntry[] {
+    const sharers = [...this.#entries.values()].filter((entry) => entry.hashes.some((hash) => hashes.includes(hash)));
+    const byAge = sharers.toSorted((a, b) => (a.webhook.record.id < b.webhook.record.id ? -1 : 1));
+    return [...byAge.filter((entry) => !isDisabled(entry)), ...byAge.filter(isDisabled)];
   }
 
   /** Resolves once everything is here as it was at some time after the call. Rejects with SERVICE_UNAVAILABLE. */
@@ -115,10 +121,16 @@ export class LinearIndex {
     for (const record of records.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
       this.#entries.delete(record.id);
       if (record.source !== "linear") continue;
-      this.#entries.set(record.id, { webhook: this.#prepare(record), generation: this.#generation });
+      this.#entries.set(record.id, {
+        webhook: this.#prepare(record),
+        generation: this.#generation,
+        hashes: hashesOf(record),
+      });
     }
   }
 }
 
-const hashesOf = ({ record }: ReceivingWebhook): string[] =>
-  record.secrets.filter(({ purpose }) => purpose === "receive").map(({ hash }) => hash.toString("base64"));
+const isDisabled = ({ webhook }: LinearEntry): boolean => webhook.record.status === "disabled";
+
+const hashesOf = ({ secrets }: WebhookRecord): string[] =>
+  secrets.filter(({ purpose }) => purpose === "receive").map(({ hash }) => hash.toString("base64"));

@@ -69,7 +69,7 @@ export class LinearReceiver {
     const { index, clock } = this.#options;
     const search: Search = { inbound, nowMs: clock.now(), subscription: subscriptionOf(inbound.request.body) };
     const hinted = this.#hints.get(search.subscription);
-    const known = this.#firstMatch(hinted, search);
+    const known = await this.#firstMatch(hinted, search);
     const { generation } = index;
     const first = (known && (await this.#receiveAt(known, search))) ?? (await this.#searchAndReceive(0, search));
     if (isReceipt(first)) return first;
@@ -84,25 +84,27 @@ export class LinearReceiver {
     return found && (await this.#receiveAt(found, search));
   }
 
-  #firstMatch(ids: readonly string[], search: Search): LinearEntry | undefined {
-    const entries = ids.flatMap((id) => this.#options.index.get(id) ?? []);
+  async #firstMatch(ids: readonly string[], search: Search): Promise<LinearEntry | undefined> {
+    const { index, work } = this.#options;
+    const entries = ids.flatMap((id) => index.get(id) ?? []);
     const found = entries.find(({ webhook }) => isSignedFor(webhook, search));
-    return found?.webhook.record.status === "disabled" ? this.#firstOfSharers(found, search) : found;
+    if (found?.webhook.record.status !== "disabled") return found;
+    return await work.do(clientOf(search), firstOf(index.sharers(found), search));
   }
 
   /** A webhook of those loaded since `generation` whose secret signed the request. */
   async #search(generation: number, search: Search): Promise<LinearEntry | undefined> {
     const { index, work, limits } = this.#options;
-    const { request, remote } = search.inbound;
-    const client = remote?.client ?? "";
+    const { request } = search.inbound;
     const verdict = verify(LINEAR, NOBODY, request, search.nowMs);
     if (!isNeededKey(verdict) && !verdict.valid && verdict.check !== "signature") {
       throw new RefusedReceive("UNAUTHORIZED", verdict.check, verdict.reason);
     }
     const entries = this.#inOrder(index.loadedSince(generation));
     const most = Math.floor(limits.linearSearchBytesMax / (request.body.length + COMPARISON_BYTES));
-    const found = entries.length > 0 ? await work.do(client, findSigner(entries.slice(0, most), search)) : undefined;
-    if (found) return this.#firstOfSharers(found, search);
+    const steps = findSigner(index, entries.slice(0, most), search);
+    const found = entries.length > 0 ? await work.do(clientOf(search), steps) : undefined;
+    if (found) return found;
     if (entries.length > most) {
       const advice = "give Linear the webhook's own receive URL";
       throw new AppError("SERVICE_UNAVAILABLE", `the request is too large to look for its webhook; ${advice}`);
@@ -115,16 +117,6 @@ export class LinearReceiver {
     const isNew = (entry: LinearEntry) => !this.#hinted.has(entry);
     const newestFirst = entries.toReversed();
     return [...newestFirst.filter(isNew), ...newestFirst.filter((entry) => !isNew(entry))];
-  }
-
-  /** Of several webhooks with one secret the oldest has its requests, on every replica, but for disabled ones. */
-  #firstOfSharers(found: LinearEntry, search: Search): LinearEntry {
-    const sharers = this.#options.index.sharers(found.webhook).filter(({ webhook }) => isSignedFor(webhook, search));
-    const enabled = sharers.filter(({ webhook }) => webhook.record.status !== "disabled");
-    const byAge = (enabled.length > 0 ? enabled : sharers).toSorted((a, b) =>
-      a.webhook.record.id < b.webhook.record.id ? -1 : 1,
-    );
-    return byAge[0] ?? found;
   }
 
   /**
@@ -152,7 +144,20 @@ export class LinearReceiver {
 const isReceipt = (outcome: Receipt | RefusedReceive | undefined): outcome is Receipt =>
   outcome !== undefined && !(outcome instanceof RefusedReceive);
 
-function* findSigner(entries: readonly LinearEntry[], search: Search): Generator<void, LinearEntry | undefined> {
+const clientOf = ({ inbound }: Search): string => inbound.remote?.client ?? "";
+
+/** A webhook whose secret signed the request, of several the one whose turn it is. */
+function* findSigner(
+  index: LinearIndex,
+  entries: readonly LinearEntry[],
+  search: Search,
+): Generator<void, LinearEntry | undefined> {
+  const found = yield* firstOf(entries, search);
+  return found && ((yield* firstOf(index.sharers(found), search)) ?? found);
+}
+
+/** The first whose secret signed the request. One comparison is one step. */
+function* firstOf(entries: readonly LinearEntry[], search: Search): Generator<void, LinearEntry | undefined> {
   for (const entry of entries) {
     if (isSignedFor(entry.webhook, search)) return entry;
     yield;
