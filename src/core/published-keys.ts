@@ -52,6 +52,9 @@ export interface KeyAccount {
   readonly webhookId: string | undefined;
 }
 
+/** Renewals have an account of their own, so that made-up keys cannot keep a known one from being asked for again. */
+type FetchPurpose = "first" | "renewal";
+
 /** What a judgement is about. */
 export interface Judged {
   readonly source: CompiledSource;
@@ -81,7 +84,7 @@ export class PublishedKeys {
     for (let keys = 0; keys <= this.#options.keysPerRequestMax; keys++) {
       const outcome = verify(source, secrets, request, nowMs, (needed) => this.#look(needed, account));
       if (!isNeededKey(outcome)) return outcome;
-      await this.#fetch(outcome, account);
+      await this.#fetch(outcome, account, "first");
     }
     throw new AppError("SERVICE_UNAVAILABLE", "the request names too many keys that are not at hand");
   }
@@ -90,14 +93,14 @@ export class PublishedKeys {
     const known = this.#known.get(needed.keyId);
     const nowMs = this.#options.clock.now();
     if (known === undefined || nowMs >= known.untilMs) return undefined;
-    if (nowMs >= known.refreshAtMs) void this.#fetch(needed, account).catch(() => {});
+    if (nowMs >= known.refreshAtMs) void this.#fetch(needed, account, "renewal").catch(() => {});
     return known.key;
   }
 
-  #fetch(needed: NeededKey, account: KeyAccount): Promise<void> {
+  #fetch(needed: NeededKey, account: KeyAccount, purpose: FetchPurpose): Promise<void> {
     const running = this.#underWay.get(needed.keyId);
     if (running !== undefined) return running;
-    if (!this.#admit(account)) {
+    if (!this.#admit(account, purpose)) {
       return Promise.reject(new AppError("SERVICE_UNAVAILABLE", "too many signing keys are being fetched; try again"));
     }
     const fetching = this.#fetchNow(needed).finally(() => this.#underWay.delete(needed.keyId));
@@ -105,19 +108,20 @@ export class PublishedKeys {
     return fetching;
   }
 
-  #admit({ organizationId, webhookId = "" }: KeyAccount): boolean {
+  #admit({ organizationId, webhookId = "" }: KeyAccount, purpose: FetchPurpose): boolean {
     const { fetchesMax, webhookFetchesPerMinuteMax, organizationFetchesPerMinuteMax, clock } = this.#options;
     const nowMs = clock.now();
     if (Math.abs(nowMs - this.#countsSinceMs) >= MINUTE_MS) {
       this.#counts = new Map();
       this.#countsSinceMs = nowMs;
     }
-    const ofOrganization = this.#counts.get(organizationId) ?? 0;
-    const webhook = `${organizationId} ${webhookId}`;
+    const organization = `${purpose} ${organizationId}`;
+    const ofOrganization = this.#counts.get(organization) ?? 0;
+    const webhook = `${organization} ${webhookId}`;
     const ofWebhook = this.#counts.get(webhook) ?? 0;
     if (this.#underWay.size >= fetchesMax) return false;
     if (ofOrganization >= organizationFetchesPerMinuteMax || ofWebhook >= webhookFetchesPerMinuteMax) return false;
-    this.#counts.set(organizationId, ofOrganization + 1).set(webhook, ofWebhook + 1);
+    this.#counts.set(organization, ofOrganization + 1).set(webhook, ofWebhook + 1);
     return true;
   }
 

@@ -162,6 +162,18 @@ test("made-up keys cause a bounded number of fetches a minute, and touch neither
   expect((await post(other, paypal(1, freshUrl()))).status).toBe(200);
 });
 
+test("made-up keys do not keep a known one from being asked for again", async () => {
+  const webhook = await paypalWebhook();
+  const known = freshUrl();
+  expect((await post(webhook, paypal(1, known))).status).toBe(200);
+  clock.advance(HOUR_MS);
+  vendor.behave(answering(404));
+  for (let count = 0; count < 12; count++) await post(webhook, paypal(1, freshUrl()));
+  vendor.behave(answering(200, vendorFile("paypal-chain.pem")));
+  expect((await post(webhook, paypal(2, known))).status).toBe(200);
+  await vendor.asked(12);
+});
+
 test("an organization cannot have more of them by having more webhooks", async () => {
   vendor.behave(answering(404));
   let fetched = 0;
