@@ -79,14 +79,14 @@ export class Handshakes {
   }
 
   async #confirm(webhook: ReceivingWebhook, handshake: ConfirmUrl, request: InboundRequest): Promise<HandshakeReply> {
-    const { field, hostPattern } = handshake;
+    const { field, host } = handshake;
     const value = bodyField(request, field.split("."));
     const url = typeof value === "string" && value.length <= URL_CHARS_MAX ? URL.parse(value) : null;
     const isVendors =
       url !== null &&
       url.protocol === "https:" &&
       `${url.port}${url.username}${url.password}` === "" &&
-      new RegExp(`^(?:${hostPattern})$`).test(url.hostname);
+      host.test(url.hostname);
     if (!isVendors) {
       throw refused(webhook, {
         check: "malformed_field",

@@ -2,6 +2,8 @@
 import type { Condition, Handshake } from "../signature/handshake.ts";
 import { code, listed } from "./prose.ts";
 
+const CAPTURE_PATH = "/api/v1/webhooks/{id}/capture";
+
 /** One to three sentences. */
 export function describeHandshake(handshake: Handshake): string {
   const request = `A ${handshake.signed ? "signed " : ""}${handshake.method}${conditions(handshake.when)}`;
@@ -22,7 +24,7 @@ export function describeHandshake(handshake: Handshake): string {
     }
     case "capture-secret": {
       const echo = handshake.echoHeader === undefined ? "" : ", and is answered with the same header";
-      return `${request} brings the secret${echo}. It is taken only while you have opened a window for it, one in each window, and counts once you confirm it, in place of the secret before.`;
+      return `${request} brings the secret${echo}. It is taken only while you have opened a window for it (${code(`POST ${CAPTURE_PATH}`)}), one in each window, and counts once you confirm it (${code(`POST ${CAPTURE_PATH}/confirm`)}), in place of the secret before.`;
     }
     case "ping": {
       const { status, body } = handshake.answer;

@@ -26,8 +26,9 @@ export function stepsOf(facts: SourceFacts): readonly Item[] {
   const shown = secret.from === "you" ? ", `receiveUrl` and `secret`, which is shown only here" : " and `receiveUrl`";
   const create = { text: `Create the webhook here. The answer holds its \`id\`${shown}.`, code: createCommand(facts) };
   const isCaptured = handshakes.some(({ kind }) => kind === "capture-secret");
-  const command = isCaptured ? CONFIRM : rotateCommand(value);
-  const withCommands = steps.map((step, index) => (index === brings ? { ...step, code: command } : step));
+  const bring = (step: Item): Item =>
+    isCaptured ? { text: `${step.text} ${CONFIRM.text}`, code: CONFIRM.code } : { ...step, code: rotateCommand(value) };
+  const withCommands = steps.map((step, index) => (index === brings ? bring(step) : step));
   return [create, ...(isCaptured ? [OPEN_WINDOW] : []), ...withCommands, tryOut(facts)];
 }
 
@@ -36,7 +37,13 @@ const OPEN_WINDOW: Item = {
   text: "Open a window of ten minutes, in which the secret is taken that is sent.",
   code: `curl -s $API/webhooks/$ID/capture -H "$AUTH" -H "$JSON" -d '{}'`,
 };
-const CONFIRM = `curl -s $API/webhooks/$ID/capture/confirm -H "$AUTH" -H "$JSON" -d '{}'`;
+const CONFIRM = {
+  text: "The first command says from which address a secret came; the second puts it in force and shows it.",
+  code: [
+    `curl -s $API/webhooks/$ID/capture -H "$AUTH"`,
+    `curl -s $API/webhooks/$ID/capture/confirm -H "$AUTH" -H "$JSON" -d '{}'`,
+  ].join("\n"),
+};
 
 function tryOut({ name, preset }: SourceFacts): Item {
   const provider = shortLabel(preset.label);

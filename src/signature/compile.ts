@@ -1,5 +1,5 @@
 /** Presets → what the engine runs: templates parsed, names lowered, defaults filled in, mistakes refused. */
-import type { Handshake } from "./handshake.ts";
+import { type CompiledHandshake, compileHandshake } from "./handshake.ts";
 import { hmacMethod, WHOLE_TEXT } from "./hmac.ts";
 import { type CompiledLookup, compileLookup } from "./lookup.ts";
 import { type BoundMethod, bindMethod } from "./method.ts";
@@ -30,7 +30,7 @@ export interface CompiledSource {
   readonly exclusive: boolean;
   /** The scheme's name where only one of several forms is accepted. */
   readonly pinnedTo: string | undefined;
-  readonly handshakes: readonly Handshake[];
+  readonly handshakes: readonly CompiledHandshake[];
   /** How a secret's text keys the handshakes: as it keys the signatures. */
   readonly handshakeKey: KeyRule;
   readonly success: SuccessAnswer | undefined;
@@ -53,7 +53,7 @@ export function compileSource(
     schemes,
     exclusive: preset.forms !== "preferred",
     pinnedTo: form,
-    handshakes: preset.handshakes ?? [],
+    handshakes: (preset.handshakes ?? []).map(compileHandshake),
     handshakeKey: wanted.find((scheme) => scheme.kind === "hmac")?.key ?? WHOLE_TEXT,
     success: preset.success,
     credentialHeaders: schemes.flatMap(({ method }) => method.credentialHeaders ?? []),

@@ -89,8 +89,19 @@ export interface ConfirmUrl extends HandshakeBase {
   readonly kind: "confirm-url";
   /** Dotted path of the field that holds the URL. */
   readonly field: string;
-  /** Source of a regular expression for the whole host name; the scheme is https, the port its own. */
-  readonly hostPattern: string;
+  /** Matches the whole of a host name of the vendor's; the scheme is https, the port its own. */
+  readonly host: RegExp;
+}
+
+/** A condition whose name, where it is a path, need not be taken apart for each request. */
+export interface CompiledCondition extends Condition {
+  readonly path: readonly string[];
+}
+
+export type CompiledHandshake = { readonly when: readonly CompiledCondition[] } & Handshake;
+
+export function compileHandshake(handshake: Handshake): CompiledHandshake {
+  return { ...handshake, when: handshake.when.map((condition) => ({ ...condition, path: condition.name.split(".") })) };
 }
 
 export type Handshake = EchoQuery | EchoJson | EchoHeader | HmacAnswer | CaptureSecret | Ping | ConfirmUrl;

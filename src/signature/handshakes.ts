@@ -1,9 +1,17 @@
 /** Finding a handshake in a request, and answering those that take nothing but the webhook's secret. Pure. */
 import { sameText } from "../security/constant-time.ts";
 import type { CompiledSource } from "./compile.ts";
-import type { CaptureSecret, Condition, ConfirmUrl, EchoBounds, Handshake, HmacAnswer } from "./handshake.ts";
+import type {
+  CaptureSecret,
+  CompiledCondition,
+  Condition,
+  ConfirmUrl,
+  EchoBounds,
+  Handshake,
+  HmacAnswer,
+} from "./handshake.ts";
 import { digestOf } from "./hmac.ts";
-import { parseKeys, secretPart } from "./key.ts";
+import { parseKeys, secretPart, wholeForm } from "./key.ts";
 import { bodyField, type InboundRequest } from "./request.ts";
 import { isRefusal, type Refusal, refusal } from "./verdict.ts";
 
@@ -153,22 +161,28 @@ function checkVerifyToken(
 ): Refusal | undefined {
   const shown = valueAt({ from: "query", name: parameter }, request);
   const known = secrets.flatMap((text) => secretPart(source.handshakeKey, text, "verify-token") ?? []);
-  if (known.length === 0) return refusal("secret", `the webhook's secret has no part to compare ${parameter} with`);
+  if (known.length === 0) {
+    const form = `the secret must be ${wholeForm(source.handshakeKey)}`;
+    return refusal("secret", `the webhook's secret has no part to compare ${parameter} with: ${form}`);
+  }
   const matches = known.map((token) => sameText(token, typeof shown === "string" ? shown : ""));
   return matches.includes(true) ? undefined : refusal("signature", `${parameter} is not that of the webhook's secret`);
 }
 
-function holds({ from, name, equals }: Condition, request: InboundRequest): boolean {
-  const value = valueAt({ from, name }, request);
+function holds({ equals, ...place }: CompiledCondition, request: InboundRequest): boolean {
+  const value = valueAt(place, request);
   return equals === undefined ? value !== undefined && value !== null : value === equals;
 }
 
-function valueAt({ from, name }: Pick<Condition, "from" | "name">, request: InboundRequest): unknown {
+function valueAt(
+  { from, name, path }: Pick<Condition, "from" | "name"> & Partial<CompiledCondition>,
+  request: InboundRequest,
+): unknown {
   switch (from) {
     case "header":
       return request.header(name);
     case "body":
-      return bodyField(request, name.split("."));
+      return bodyField(request, path ?? name.split("."));
     case "query": {
       const { target = "" } = request;
       const [value, second] = new URLSearchParams(target.slice(target.indexOf("?") + 1)).getAll(name);

@@ -115,6 +115,9 @@ export function keyForm(rule: KeyRule): string {
   return rule.parts === undefined ? key : `${partsForm(rule.parts)}, each key ${key}`;
 }
 
+/** All parts of a secret's text, in words. */
+export const wholeForm = ({ parts }: KeyRule): string => (parts ?? []).map(({ name }) => `<${name}>`).join(":");
+
 /** The parts in words: `<app secret>, or <app secret>:<verify token>`. */
 function partsForm(parts: readonly SecretPart[]): string {
   const names = parts.map((part) => `<${part.name}>`);

@@ -32,6 +32,15 @@ test("nothing is left open: no placeholder of ours, no undefined, no empty code"
   expect(markdown).not.toMatch(/\{receiveUrl\}|undefined|\[object|(?<!`)``(?!`)/);
 });
 
+test("what only one of them has: the URL that Linear's webhooks share, and the window in which a secret is taken", () => {
+  expect(guides.get("linear")).toContain("`POST /api/v1/webhooks/linear`");
+  for (const name of ["notion", "asana"]) {
+    const commands = [...(guides.get(name) ?? "").matchAll(/^ *curl -s \$API(\S+)/gm)].map(([, path]) => path);
+    const window = ["/webhooks/$ID/capture", "/webhooks/$ID/capture", "/webhooks/$ID/capture/confirm"];
+    expect(commands).toEqual(["/webhooks", ...window, "/webhooks/test"]);
+  }
+});
+
 describe.each([...guides])("%s", (name, guide) => {
   const preset = PRESETS[name];
 

@@ -139,7 +139,10 @@ export const CODE_HOSTING = {
     ],
     success: { status: 200 },
     ackSecondsMax: 5,
-    notes: ["Linear retries after one minute, one hour and six hours, and may then disable the webhook."],
+    notes: [
+      "Instead of the receiveUrl of each, all webhooks of this source may share POST /api/v1/webhooks/linear of this service: a request belongs to the webhook whose secret signed it.",
+      "Linear retries after one minute, one hour and six hours, and may then disable the webhook.",
+    ],
   },
   circleci: {
     label: "CircleCI",

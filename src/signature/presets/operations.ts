@@ -176,7 +176,7 @@ export const OPERATIONS = {
         signed: true,
         when: [{ from: "body", name: "Type", equals: "SubscriptionConfirmation" }],
         field: "SubscribeURL",
-        hostPattern: "sns\\.[a-z0-9-]{3,32}\\.amazonaws\\.com(?:\\.cn)?",
+        host: /^sns\.[a-z0-9-]{3,32}\.amazonaws\.com(?:\.cn)?$/,
       },
     ],
     ackSecondsMax: 15,
