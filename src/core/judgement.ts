@@ -4,7 +4,7 @@ import type { AppError } from "../errors.ts";
 import type { CompiledSource } from "../signature/compile.ts";
 import { type EventIdentity, identify } from "../signature/event-identity.ts";
 import type { Handshake } from "../signature/handshake.ts";
-import { couldBeSignedForAnybody, findHandshake, mayBeHandshake } from "../signature/handshakes.ts";
+import { findHandshake, mayBeHandshake } from "../signature/handshakes.ts";
 import type { InboundRequest } from "../signature/request.ts";
 import type { Check, Refusal, Verdict } from "../signature/verdict.ts";
 import { refuseHead } from "../signature/verify.ts";
@@ -46,7 +46,6 @@ export class Judge {
     const handshake = synthetic ? undefined : handshakeIn(source, request, verdict);
     if (handshake) return { handshake };
     if (!verdict.valid) return unauthorized(webhook, verdict);
-    if (couldBeSignedForAnybody(source, request.body)) return unauthorized(webhook, MERE_TOKEN);
     return { ...identify(source, request, verdict.scheme), scheme: verdict.scheme, verified: verdict.verified };
   }
 }
@@ -72,11 +71,6 @@ function handshakeIn(source: CompiledSource, request: InboundRequest, verdict: V
 }
 
 const isUnsigned = ({ check }: { readonly check: Check }): boolean => check === "missing_signature";
-
-const MERE_TOKEN: Refusal = {
-  check: "signature",
-  reason: "the body is a mere token: the source's handshake signs any for anybody",
-};
 
 function unauthorized({ record }: ReceivingWebhook, { check, reason }: Refusal): RefusedReceive {
   return new RefusedReceive("UNAUTHORIZED", check, reason, record.id);

@@ -5,6 +5,7 @@
 import type { CompiledScheme, CompiledSource } from "./compile.ts";
 import { describeMissing, describeUnusableSecrets } from "./explain.ts";
 import { isForm } from "./form.ts";
+import { couldBeSignedForAnybody } from "./handshakes.ts";
 import { isNeededKey, type KeyLookup, type NeededKey } from "./needed-key.ts";
 import { hasText } from "./place.ts";
 import type { HeaderLookup, InboundRequest } from "./request.ts";
@@ -13,6 +14,7 @@ import { isRefusal, type Refusal, refusal, type Verdict } from "./verdict.ts";
 
 const NO_BODY = Buffer.alloc(0);
 const nothingFetched: KeyLookup = () => undefined;
+const MERE_TOKEN = refusal("signature", "the body is a mere token: the source's handshake signs any for anybody");
 
 /**
  * Judges a request. `nowMs` is milliseconds since the Unix epoch, `fetched` tells keys that have been fetched. Never
@@ -35,6 +37,7 @@ export function verify(
   }
   const outcome = judge(request, { nowMs, fetched });
   if (typeof outcome === "number") {
+    if (couldBeSignedForAnybody(source, request.body)) return refused(scheme.name, MERE_TOKEN);
     return { valid: true, scheme: scheme.name, secretIndex: outcome, verified: scheme.kind !== "none" };
   }
   return isNeededKey(outcome) ? outcome : refused(scheme.name, outcome);

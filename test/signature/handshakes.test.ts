@@ -14,6 +14,7 @@ import {
 import type { InboundRequest } from "../../src/signature/request.ts";
 import { findSource, SOURCES } from "../../src/signature/source.ts";
 import { isRefusal } from "../../src/signature/verdict.ts";
+import { inbound, judge } from "./inbound-request.ts";
 
 const SECRET = "app-secret:verify-me";
 
@@ -151,6 +152,11 @@ test.each([
 test("Meta without a verify token in the secret", () => {
   const asked = { method: "GET", query: meta("verify-me", "1") };
   expect(answerTo("meta", asked, "app-secret")).toBe("secret");
+  const request = requestOf(asked);
+  const found = findHandshake(findSource("meta"), request, { signed: false }) as PlainHandshake;
+  expect(replyTo(found, findSource("meta"), request, ["app-secret"])).toMatchObject({
+    reason: expect.stringMatching(/hub\.verify_token with: the secret must be <app secret>:<verify token>$/),
+  });
 });
 
 describe("signed and unsigned", () => {
@@ -210,6 +216,12 @@ describe("nobody can have an event signed", () => {
       expect(couldBeSignedForAnybody(findSource("x"), Buffer.from(body)), body).toBe(false);
     }
     expect(couldBeSignedForAnybody(findSource("github"), Buffer.from("abc"))).toBe(false);
+    const judged = (body: string) => {
+      const signature = createHmac("sha256", SECRET).update(body).digest("base64");
+      return judge("x", SECRET, inbound({ "x-twitter-webhooks-signature": `sha256=${signature}` }, body));
+    };
+    expect(judged('{"for_user_id":"1"}')).toMatchObject({ valid: true });
+    expect(judged("abc")).toMatchObject({ valid: false, reason: expect.stringContaining("mere token") });
   });
 
   test("every handshake that signs is either signed itself or bounded to what is no JSON", () => {

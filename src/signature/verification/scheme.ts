@@ -39,8 +39,10 @@ const PUBLIC_KEY_DECODINGS = {
 export function applySettings(name: string, preset: Preset, settings: Verification): Preset {
   const { scheme: chosen } = settings;
   const general = GENERAL_SCHEMES.find((kind) => kind === chosen);
-  if (general !== undefined)
+  if (general !== undefined) {
+    if (general === "hmac") refuseOracle(name, preset, settings);
     return { ...preset, schemes: [describedScheme(general, settings, defaultsOf(name, preset))] };
+  }
   const [first, ...rest] = preset.schemes.filter((scheme) => chosen === undefined || scheme.name === chosen);
   if (first === undefined) {
     const forms = preset.schemes.map((scheme) => scheme.name).join(", ");
@@ -50,6 +52,16 @@ export function applySettings(name: string, preset: Preset, settings: Verificati
   checkAdjustments(name, [first, ...rest], settings);
   const adjusted = (scheme: Scheme) => adjustedScheme(scheme, settings, preset.bodyAuthenticated);
   return { ...preset, schemes: [adjusted(first), ...rest.map(adjusted)] };
+}
+
+/**
+ * Beside a handshake that signs any short token for anybody, a body that is no such token is an event: so it must be
+ * what is signed, as it is. Fields of it, or a timestamp before an empty one, could be a token.
+ */
+function refuseOracle(name: string, { handshakes = [] }: Preset, { content = "{body}" }: Verification): void {
+  if (content === "{body}" || !handshakes.some(({ kind, signed }) => kind === "hmac-answer" && !signed)) return;
+  const message = `must be {body} with source ${name}, whose handshake signs short texts for anybody`;
+  throw new VerificationError("content", "handshake", message);
 }
 
 /** Where type and id stand if the settings do not say. `custom` knows a type in the body, and no id. */

@@ -129,6 +129,10 @@ const cases: [name: string, settings: object, refusal: string, source?: string][
   ["a lookup of five parts", { eventType: ["j:a+j:b+j:c+j:d+j:e"] }, "eventType[0] lookup"],
   ["a pattern of two stars", { eventType: ["k:*a*"] }, "eventType[0] lookup"],
 
+  ["fields that X's handshake signs for anybody", { ...HMAC, content: "{json:a}.{json:b}" }, "content handshake", "x"],
+  ["a form that it signs", { ...HMAC, content: "{sortedForm}" }, "content handshake", "x"],
+  ["a time that it signs", { ...STAMPED, timestamp: { header: "x-time" } }, "content handshake", "x"],
+
   ["an id for repeats that is nowhere", { ...HMAC, repeats: "signed-id" }, "repeats id"],
   ["an id for id and body that is nowhere", { ...HMAC, repeats: "unsigned-id-and-body" }, "repeats id"],
   ["a signed id that is not", { ...HMAC, eventId: ["h:x-id"], repeats: "signed-id" }, "repeats id"],
@@ -146,6 +150,8 @@ describe("what is next to it is accepted", () => {
   test.each<[string, object, string?]>([
     ["HMAC of a header", HMAC],
     ["HMAC of a field", { scheme: "hmac", bodyField: "meta.signature", content: "{json:id}" }],
+    ["HMAC of the body beside X's handshake", HMAC, "x"],
+    ["HMAC of fields beside one that is signed", { ...HMAC, content: "{json:a}.{json:b}" }, "zoom"],
     ["a list with keys", LISTED],
     ["a list without", { ...HMAC, list: { separator: ";" } }],
     ["commas between key and value", { ...HMAC, list: { keySeparator: ",", key: "v1" } }],

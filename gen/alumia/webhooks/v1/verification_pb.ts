@@ -84,7 +84,8 @@ export type Verification = Message<"alumia.webhooks.v1.Verification"> & {
    * What is signed: text with {body}, {ts} (the timestamp as it was sent), {url} and {path} (of the public URL),
    * {method}, {header:name}, {json:path}, {text:path} and {sortedForm} (names and values of a form, sorted and joined).
    * "{body}" if absent. A value must not contain the text that follows it in the template; only that of one {text:path}
-   * may. Some of the content must come from the body. At most 40 variables and texts between them.
+   * may. Some of the content must come from the body. At most 40 variables and texts between them. With source x, whose
+   * handshake signs short texts for anybody, it is "{body}".
    *
    * @generated from field: optional string content = 8;
    */
