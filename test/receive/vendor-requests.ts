@@ -13,8 +13,13 @@ const signerKey = createPrivateKey(vendorFile("signer-key.pem"));
 export const WEBHOOK_ID = "1JE4291016473214C";
 export const certificateUrl = (id: string) => `https://api.paypal.com/v1/notifications/certs/CERT-${id}`;
 
-export function paypal(event: number, certificate: string, changes: Readonly<Record<string, string>> = {}): Signed {
-  const body = JSON.stringify({ id: `WH-${event}`, event_type: "PAYMENT.SALE.COMPLETED" });
+export function paypal(
+  event: number,
+  certificate: string,
+  changes: Readonly<Record<string, string>> = {},
+  amount = 1,
+): Signed {
+  const body = JSON.stringify({ id: `WH-${event}`, event_type: "PAYMENT.SALE.COMPLETED", amount });
   const id = "103e3700-8b0c-11e6-8695-6b62a8a99ac4";
   const time = "2026-01-01T00:00:00Z";
   const content = Buffer.from(`${id}|${time}|${WEBHOOK_ID}|${crc32(body)}`);
@@ -44,6 +49,8 @@ export function sns(changes: Readonly<Record<string, string>> = {}): Signed {
     Type: "Notification",
     ...pick(changes, "TopicArn"),
     ...pick(changes, "Type"),
+    ...pick(changes, "Message"),
+    ...pick(changes, "MessageId"),
   };
   const content = Object.entries(message)
     .map(([name, value]) => `${name}\n${value}\n`)
