@@ -5,9 +5,9 @@ import type { Clock } from "./clock.ts";
 import { type Config, LIMITS } from "./config.ts";
 import type { ReceivingWebhook } from "./core/receiving-webhook.ts";
 import type { WebhookLoader } from "./core/webhook-loader.ts";
-import { HttpClient } from "./delivery/http-client.ts";
 import { DeliveryWorker } from "./delivery/worker.ts";
 import type { Logger } from "./observe/logger.ts";
+import { HttpClient } from "./outbound/http-client.ts";
 import type { DestinationPolicy } from "./security/ssrf.ts";
 import { VERSION } from "./version.ts";
 

@@ -4,11 +4,10 @@ import type { AppSeams } from "./app.ts";
 import type { Clock } from "./clock.ts";
 import type { Limits } from "./config.ts";
 import { type KeyFetch, PublishedKeys } from "./core/published-keys.ts";
-import { performAttempt } from "./delivery/attempt.ts";
-import { HttpClient } from "./delivery/http-client.ts";
 import type { Logger } from "./observe/logger.ts";
+import { fetchBounded } from "./outbound/fetch.ts";
+import { HttpClient } from "./outbound/http-client.ts";
 import type { DestinationPolicy } from "./security/ssrf.ts";
-import { VERSION } from "./version.ts";
 
 export function createPublishedKeys(parts: {
   policy: DestinationPolicy;
@@ -20,26 +19,16 @@ export function createPublishedKeys(parts: {
   const { policy, clock, logger, limits, seams } = parts;
   const client = createClient(policy, limits, seams);
   const fetch: KeyFetch = async ({ url, post }) => {
-    const result = await performAttempt(
-      {
-        method: post === undefined ? "GET" : "POST",
-        url: seams.vendorKeys?.urlOf(url) ?? url,
-        headers: [
-          ["user-agent", `Alumia-Webhooks/${VERSION}`],
-          ...(post === undefined ? [] : [["content-type", "application/json"] as const]),
-        ],
-        body: Buffer.from(post ?? ""),
-        timeoutMs: limits.publishedKeyTimeoutMs,
-        responseBodyBytesMax: limits.publishedKeyBytesMax,
-        signal: new AbortController().signal,
-      },
-      { client, clock },
-    );
-    const { statusCode, errorCode, errorMessage, responseBody, responseTruncated } = result;
-    if (statusCode === null || responseTruncated || (errorCode !== null && errorCode !== "http_status")) {
-      throw new Error(errorMessage ?? `the answer is larger than ${limits.publishedKeyBytesMax} bytes`);
-    }
-    return { status: statusCode, body: responseBody };
+    const fetched = await fetchBounded(client, seams.vendorKeys?.urlOf(url) ?? url, {
+      ...(post === undefined
+        ? {}
+        : { method: "POST", headers: [["content-type", "application/json"]], body: Buffer.from(post) }),
+      timeoutMs: limits.publishedKeyTimeoutMs,
+      bodyBytesMax: limits.publishedKeyBytesMax,
+      peer: "The vendor",
+    });
+    if (!fetched.ok) throw new Error(fetched.failure.message);
+    return { status: fetched.statusCode, body: fetched.body };
   };
   const keys = new PublishedKeys({
     fetch,

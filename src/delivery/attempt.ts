@@ -1,28 +1,18 @@
-/** One try of a delivery: one request under one deadline. A remote failure is a result, never an exception. */
+/** One try of a delivery: one POST under one deadline. A remote failure is a result, never an exception. */
 import type { Clock } from "../clock.ts";
-import { BLOCKED_RULES, checkDestinationUrl } from "../security/url-policy.ts";
-import {
-  AttemptAbortedError,
-  type AttemptErrorCode,
-  type AttemptFailure,
-  DeadlineError,
-  failureOf,
-} from "./attempt-error.ts";
-import { type Exchange, exchange, type Header } from "./exchange.ts";
-import { ClientBusyError, type HttpClient } from "./http-client.ts";
+import { openDeadline } from "../outbound/deadline.ts";
+import type { Header } from "../outbound/exchange.ts";
+import type { HttpClient } from "../outbound/http-client.ts";
+import { type OutboundResult, sendRequest } from "../outbound/request.ts";
+import type { AttemptErrorCode, AttemptFailure } from "./attempt-error.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 
-/** Response header bytes kept with an attempt unless the input says otherwise; each line counts with ": " and CRLF. */
-export const RESPONSE_HEADER_BYTES_MAX = 8 * 1024;
-
-/** Longest deadline, milliseconds: what a timer can hold. */
-const TIMEOUT_MS_MAX = 2_147_483_647;
+/** How messages of failures name the other side. */
+const PEER = "The destination";
 
 export interface AttemptInput {
-  /** Default POST; a GET has no body. */
-  readonly method?: "GET" | "POST";
   readonly url: string;
-  /** The final list, as made by `buildForwardHeaders`; Host and Content-Length are added here. */
+  /** The final list, as made by `buildForwardHeaders`; Host and Content-Length are added. */
   readonly headers: readonly Header[];
   readonly body: Buffer;
   /** One deadline over waiting for a connection, connecting, sending, headers and body; milliseconds. */
@@ -60,18 +50,8 @@ export interface AttemptContext {
   readonly clock: Clock;
 }
 
-const NO_EXCHANGE: Exchange = Object.freeze({
-  statusCode: null,
-  headers: [],
-  retryAfter: null,
-  body: Buffer.alloc(0),
-  truncated: false,
-  error: null,
-  reusable: false,
-});
-
 /**
- * Sends the request and reads the answer. At most one request goes onto the wire. Never throws and never rejects.
+ * POSTs the body and reads the answer. At most one request goes onto the wire. Never throws and never rejects.
  * - 2xx and complete, or cut at responseBodyBytesMax: success; where cut, the rest is not read and the connection
  *   is closed.
  * - 2xx and then a reset or the deadline: `reset` or `timeout`, with the status; the destination did not finish.
@@ -80,7 +60,11 @@ const NO_EXCHANGE: Exchange = Object.freeze({
 export async function performAttempt(input: AttemptInput, context: AttemptContext): Promise<AttemptResult> {
   const startedAtMs = context.clock.now();
   const startedMs = performance.now();
-  const { response, failure, remoteAddress } = await tryOnce(input, context);
+  const deadline = openDeadline(input.timeoutMs, input.signal);
+  const sent = await sendRequest(context.client, { ...input, method: "POST" }, deadline.signal, PEER);
+  deadline.clear();
+  const { response, remoteAddress } = sent;
+  const failure = judge(sent);
   const retryable = response.statusCode === 429 || response.statusCode === 503;
   return {
     startedAtMs,
@@ -97,75 +81,8 @@ export async function performAttempt(input: AttemptInput, context: AttemptContex
   };
 }
 
-interface Tried {
-  readonly response: Exchange;
-  readonly failure: AttemptFailure | null;
-  readonly remoteAddress: string | null;
-}
-
-async function tryOnce(input: AttemptInput, { client }: AttemptContext): Promise<Tried> {
-  const check = checkDestinationUrl(input.url, client.policy);
-  if (!check.ok) {
-    const code = BLOCKED_RULES.has(check.rule) ? "blocked_address" : "invalid_url";
-    return notTried({ code, message: `The destination's URL ${check.message}.` });
-  }
-  const stop = stopSignal(input);
-  try {
-    const connection = await client.acquire(check.url, stop.signal).catch((error: unknown) => asBusy(error));
-    if (connection instanceof Error) return notTried(failureOf(connection));
-    const response = await exchange(
-      connection,
-      {
-        method: input.method ?? "POST",
-        path: check.url.pathname + check.url.search,
-        headers: input.headers,
-        body: input.body,
-        responseBodyBytesMax: input.responseBodyBytesMax,
-        responseHeaderBytesMax: input.responseHeaderBytesMax ?? RESPONSE_HEADER_BYTES_MAX,
-      },
-      stop.signal,
-    );
-    const { remoteAddress } = connection;
-    client.release(connection, response.reusable);
-    return { response, failure: judge(response), remoteAddress };
-  } finally {
-    stop.clear();
-  }
-}
-
-function judge(response: Exchange): AttemptFailure | null {
-  const { statusCode, error } = response;
-  if (statusCode !== null && (statusCode < 200 || statusCode > 299)) {
-    const note = statusCode >= 300 && statusCode <= 399 ? " Redirects are not followed." : "";
-    return { code: "http_status", message: `The destination answered with status ${statusCode}.${note}` };
-  }
-  return error === null ? null : failureOf(error, statusCode !== null);
-}
-
-function notTried(failure: AttemptFailure): Tried {
-  return { response: NO_EXCHANGE, failure, remoteAddress: null };
-}
-
-/** A deadline that comes while waiting for a connection is our own shortage, not the destination's silence. */
-function asBusy(error: unknown): Error {
-  if (error instanceof DeadlineError) return new ClientBusyError("no connection was free before the deadline");
-  return error instanceof Error ? error : new ClientBusyError("no connection");
-}
-
-/** One signal for the deadline and the caller's abort; `clear` lets go of both. */
-function stopSignal(input: AttemptInput): { signal: AbortSignal; clear: () => void } {
-  const controller = new AbortController();
-  const timeoutMs = Math.min(Math.max(input.timeoutMs, 0), TIMEOUT_MS_MAX);
-  const onDeadline = () => controller.abort(new DeadlineError(`The exchange was not complete within ${timeoutMs} ms.`));
-  const onAbort = () => controller.abort(new AttemptAbortedError("given up"));
-  const timer = setTimeout(onDeadline, timeoutMs);
-  input.signal.addEventListener("abort", onAbort, { once: true });
-  if (input.signal.aborted) onAbort();
-  return {
-    signal: controller.signal,
-    clear: () => {
-      clearTimeout(timer);
-      input.signal.removeEventListener("abort", onAbort);
-    },
-  };
+function judge({ response: { statusCode }, failure }: OutboundResult): AttemptFailure | null {
+  if (statusCode === null || (statusCode >= 200 && statusCode <= 299)) return failure;
+  const note = statusCode >= 300 && statusCode <= 399 ? " Redirects are not followed." : "";
+  return { code: "http_status", message: `${PEER} answered with status ${statusCode}.${note}` };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { buildForwardHeaders, type ForwardContext, HOPS_MAX, hopsOf } from "../../src/core/forward-headers.ts";
-import type { Header } from "../../src/delivery/exchange.ts";
+import type { Header } from "../../src/outbound/exchange.ts";
 
 const CONTEXT: ForwardContext = {
   webhookId: "wh-1",

@@ -1,7 +1,7 @@
 /** What tests of single attempts share: servers that are closed and clients that are checked after each test. */
 import { afterEach } from "vitest";
 import { type AttemptInput, type AttemptResult, performAttempt } from "../../src/delivery/attempt.ts";
-import { HttpClient, type HttpClientOptions } from "../../src/delivery/http-client.ts";
+import { HttpClient, type HttpClientOptions } from "../../src/outbound/http-client.ts";
 import { policyOf } from "../security/destination-policies.ts";
 import { type Behaviour, type CountingServer, type ListenOptions, listen } from "./misbehaving-servers.ts";
 

@@ -9,8 +9,7 @@ export const INFORMATIONAL_RESPONSES_MAX = 16;
 export type Header = readonly [name: string, value: string];
 
 export interface ExchangeRequest {
-  /** Default POST; a GET has no body. */
-  readonly method?: "GET" | "POST";
+  readonly method: "GET" | "POST";
   readonly path: string;
   readonly headers: readonly Header[];
   readonly body: Buffer;
@@ -46,6 +45,7 @@ export class ProtocolError extends Error {
  * ends the exchange it resolves, and the connection must be released as not reusable, which closes it.
  */
 export function exchange(connection: Connection, request: ExchangeRequest, signal: AbortSignal): Promise<Exchange> {
+  const { method, path, headers, body } = request;
   return new Promise((resolve) => {
     const collector = new ResponseCollector(request);
     const finish = (ended: { truncated: boolean; reusable: boolean; error: unknown }) => {
@@ -77,9 +77,10 @@ export function exchange(connection: Connection, request: ExchangeRequest, signa
       onResponseEnd: () => finish({ truncated: false, reusable: true, error: null }),
       onResponseError: (_controller, error) => fail(error),
     };
-    const { method = "POST", path, headers } = request;
-    const body = method === "GET" ? null : request.body;
-    connection.client.dispatch({ method, path, headers: headers.flat(), body }, handler);
+    connection.client.dispatch(
+      { method, path, headers: headers.flat(), body: method === "GET" ? null : body },
+      handler,
+    );
   });
 }
 
