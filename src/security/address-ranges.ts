@@ -50,7 +50,6 @@ const NEVER_IPV4 = [
   "255.255.255.255/32",
 ];
 const NEVER_IPV6 = [
-  "::/128",
   "fe80::/10", // link-local
   "fec0::/10", // site-local, deprecated (RFC 3879)
   "ff00::/8", // multicast
@@ -58,6 +57,7 @@ const NEVER_IPV6 = [
   "fd20:ce::254/128", // Google Cloud metadata
   "fd00:42::42/128", // Scaleway metadata
   // Tunnels whose far end the address itself chooses; the inner IPv4 address would go unchecked.
+  "::/96", // IPv4-compatible, deprecated (RFC 4291), with the unspecified address; ::1 alone is another matter
   "::ffff:0:0:0/96", // IPv4-translated (RFC 2765)
   "64:ff9b:1::/48", // local-use NAT64 (RFC 8215)
   "2001::/32", // Teredo (RFC 4380)
@@ -69,6 +69,8 @@ const EMBEDDING_IPV6 = [
   "::ffff:0:0/96", // IPv4-mapped (RFC 4291)
   "64:ff9b::/96", // NAT64 (RFC 6052)
 ];
+
+const LOOPBACK_IPV6 = ["::1/128"];
 
 /** A set of CIDR ranges, IPv4 and IPv6 apart: an IPv4-mapped IPv6 address matches no IPv4 range here. */
 export interface AddressRanges {
@@ -111,6 +113,7 @@ const nonPublicIpv4 = addressRangesOf(NON_PUBLIC_IPV4);
 const globalIpv6 = addressRangesOf(GLOBAL_IPV6);
 const nonPublicIpv6 = addressRangesOf(NON_PUBLIC_IPV6);
 const never = addressRangesOf([...NEVER_IPV4, ...NEVER_IPV6]);
+const loopbackIpv6 = addressRangesOf(LOOPBACK_IPV6);
 const embedding = addressRangesOf(EMBEDDING_IPV6);
 
 /**
@@ -124,9 +127,10 @@ export function isReachableAddress(address: string, opened: AddressRanges): bool
     if (never.has(address, 4)) return false;
     return !nonPublicIpv4.has(address, 4) || opened.has(address, 4);
   }
-  if (never.has(address, 6)) return false;
+  const bytes = ipaddr.IPv6.parse(address).toByteArray();
+  if ((never.has(address, 6) && !loopbackIpv6.has(address, 6)) || isIsatap(bytes)) return false;
   if (embedding.has(address, 6)) {
-    return opened.has(address, 6) && isReachableAddress(lastIpv4Of(address), opened);
+    return opened.has(address, 6) && isReachableAddress(bytes.slice(12).join("."), opened);
   }
   const isPublic = globalIpv6.has(address, 6) && !nonPublicIpv6.has(address, 6);
   return isPublic || opened.has(address, 6);
@@ -138,6 +142,8 @@ export function canonicalAddress(address: string): string | null {
   return ipaddr.process(address.replace(/%.*$/, "")).toString();
 }
 
-function lastIpv4Of(address: string): string {
-  return ipaddr.IPv6.parse(address).toByteArray().slice(12).join(".");
+/** An ISATAP interface id (RFC 5214 §6.1) below any prefix: one more tunnel whose far end is the IPv4 address behind it. */
+function isIsatap(bytes: readonly number[]): boolean {
+  const [flags = 0, ...rest] = bytes.slice(8, 12);
+  return (flags & 0xfc) === 0 && rest[0] === 0x00 && rest[1] === 0x5e && rest[2] === 0xfe;
 }

@@ -44,6 +44,7 @@ const PRIVATE_SUFFIXES = [
   "local", // RFC 6762
   "test", // RFC 6761
   ...["corp", "home", "intranet", "lan", "localdomain", "private"], // RFC 6762 appendix G
+  "mail", // never to be delegated, like corp and home (ICANN, 2018)
 ];
 
 /**
