@@ -8,8 +8,8 @@ import { Webhook } from "../store/entities/webhook.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
 import { type RetryRefusal, retryDelivery } from "../store/sql/redeliver.ts";
 import type { Caller } from "./caller.ts";
-import { buildForwardHeaders } from "./forward-headers.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
+import { sentHeaders } from "./sent-headers.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
 
 export interface DeliveryView {
@@ -21,7 +21,7 @@ export interface DeliveryView {
 
 export interface AttemptView {
   readonly attempt: DeliveryAttempt;
-  /** What was sent, without signatures; empty where nothing was. */
+  /** What was sent, signatures and credentials redacted; empty where nothing was. */
   readonly requestHeaders: HeaderList;
 }
 
@@ -76,7 +76,7 @@ export class Deliveries {
     const event = await em.findOne(Event, { id: delivery.eventId }, { populate: ["headers"] });
     return {
       ...viewOf(delivery, webhook, attempts.at(-1)),
-      attempts: attempts.map((attempt) => ({ attempt, requestHeaders: requestHeaders(delivery, attempt, event) })),
+      attempts: attempts.map((attempt) => ({ attempt, requestHeaders: sentHeaders(delivery, attempt, event) })),
     };
   }
 
@@ -96,22 +96,6 @@ const TROUBLE: readonly DeliveryStatus[] = ["failed", "paused", "canceled"];
 function statusFilter(status: DeliveryStatus | undefined) {
   if (!status) return {};
   return TROUBLE.includes(status) ? { status, troubled: true } : { status };
-}
-
-/** The headers of an attempt follow from its event, its number and time, and the version that made them. */
-function requestHeaders(delivery: Delivery, attempt: DeliveryAttempt, event: Event | null): HeaderList {
-  if (!attempt.senderVersion) return [];
-  const headers = buildForwardHeaders(
-    { id: delivery.eventId, type: delivery.eventType ?? "", headers: event?.headers ?? [] },
-    {
-      webhookId: delivery.webhookId,
-      attemptNumber: attempt.number,
-      timestampSeconds: Math.floor(attempt.startedAt.getTime() / 1_000),
-      signature: null,
-      version: attempt.senderVersion,
-    },
-  );
-  return headers.flatMap(([name, value]): HeaderList => (name.includes("signature") ? [] : [[name, value]]));
 }
 
 export function viewOf(delivery: Delivery, webhook: Webhook, lastAttempt: DeliveryAttempt | undefined): DeliveryView {

@@ -1,4 +1,6 @@
-/** What of a request's headers is kept with the event, or with the trace of a refusal. */
+/**
+ * What is kept of headers: a request's with its event or with the trace of its refusal, a response's with its attempt.
+ */
 import { SIGNATURE_HEADERS } from "../signature/explain.ts";
 import type { HeaderList } from "../store/entities/event.ts";
 
@@ -26,7 +28,10 @@ const SECRETIVE = /signature|hmac|digest|token|secret|authori|passw|passcode|cre
  * The headers with the values of credentials replaced; `further` names (lower case) those in which the webhook's source
  * shows its secret. Text that PostgreSQL cannot hold (NUL) is taken out.
  */
-export function redactHeaders(headers: HeaderList, further: readonly string[] = []): HeaderList {
+export function redactHeaders(
+  headers: readonly (readonly [name: string, value: string])[],
+  further: readonly string[] = [],
+): HeaderList {
   return headers.map(([name, value]) => {
     const isCredential = CREDENTIALS.has(name.toLowerCase()) || further.includes(name.toLowerCase());
     return [name, isCredential ? REDACTED : value.replaceAll("\0", "")];

@@ -1,5 +1,6 @@
 /** One try of a delivery: one POST under one deadline. A remote failure is a result, never an exception. */
 import type { Clock } from "../clock.ts";
+import type { ExchangeTimes } from "../outbound/connection.ts";
 import { openDeadline } from "../outbound/deadline.ts";
 import type { Header } from "../outbound/exchange.ts";
 import type { HttpClient } from "../outbound/http-client.ts";
@@ -27,8 +28,9 @@ export interface AttemptInput {
 export interface AttemptResult {
   /** Wall clock, milliseconds since the Unix epoch. */
   readonly startedAtMs: number;
-  /** Monotonic, whole milliseconds. */
+  /** Monotonic, whole milliseconds: everything, waiting for a connection included. */
   readonly durationMs: number;
+  readonly times: ExchangeTimes;
   /** null: no status line came. */
   readonly statusCode: number | null;
   /** null: a 2xx whose response was complete, or longer than what is kept. */
@@ -63,12 +65,13 @@ export async function performAttempt(input: AttemptInput, context: AttemptContex
   const deadline = openDeadline(input.timeoutMs, input.signal);
   const sent = await sendRequest(context.client, { ...input, method: "POST" }, deadline.signal, PEER);
   deadline.clear();
-  const { response, remoteAddress } = sent;
+  const { response, remoteAddress, times } = sent;
   const failure = judge(sent);
   const retryable = response.statusCode === 429 || response.statusCode === 503;
   return {
     startedAtMs,
     durationMs: Math.round(performance.now() - startedMs),
+    times,
     statusCode: response.statusCode,
     errorCode: failure?.code ?? null,
     errorMessage: failure?.message ?? null,

@@ -1,6 +1,7 @@
 /** One attempt of one delivery: what is sent, and what became of it. */
 import { buildForwardHeaders, HOPS_MAX, hopsOf } from "../core/forward-headers.ts";
 import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
+import { NO_TIMES } from "../outbound/request.ts";
 import { signPrepared } from "../signature/outbound.ts";
 import type { EventContent } from "../store/sql/lookup.ts";
 import { type AttemptContext, type AttemptResult, performAttempt } from "./attempt.ts";
@@ -66,6 +67,7 @@ export function resultOfNothing(startedAtMs: number, errorCode: AttemptErrorCode
   return {
     startedAtMs,
     durationMs: 0,
+    times: NO_TIMES,
     statusCode: null,
     errorCode,
     errorMessage,

@@ -8,7 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
 import type { Pool } from "pg";
 import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
+import { redactHeaders } from "../core/redact-headers.ts";
 import type { Logger } from "../observe/logger.ts";
+import type { AttemptTrigger } from "../store/entities/delivery.ts";
 import type { CompletedAttempt, NextState } from "../store/sql/complete.ts";
 import { settleBlocked, stopForwarding } from "../store/sql/hold.ts";
 import { beginAttempt, giveBackLeases } from "../store/sql/lease.ts";
@@ -28,7 +30,9 @@ export interface RunJob {
   readonly leaseToken: string;
   readonly number: number;
   readonly step: number;
+  /** Beside the schedule, which goes on where it was. */
   readonly manual: boolean;
+  readonly trigger: AttemptTrigger;
   /** Whether the schedule goes on after a manual attempt. */
   readonly resumes: boolean;
 }
@@ -92,7 +96,7 @@ export class OutcomeLostError extends Error {
   }
 }
 
-type Attempt = Pick<RunJob, "number" | "step" | "manual">;
+type Attempt = Pick<RunJob, "number" | "step" | "manual" | "trigger">;
 
 /** Makes the claimed attempt and its quick tries. Resolves when the delivery is finished or back in the queue. */
 export async function runDelivery(job: RunJob, context: RunContext, start: Start | Promise<Start>): Promise<void> {
@@ -103,7 +107,7 @@ export async function runDelivery(job: RunJob, context: RunContext, start: Start
       const go = !context.stopping.aborted && (await beginAttempt(context.pool, job, context.leaseMs));
       if (!go) return await giveBackLeases(context.pool, [job], context.leaseMs);
     }
-    const attempt = tries === 1 ? job : { number: job.number + tries - 1, step: job.step + tries - 1, manual: false };
+    const attempt = tries === 1 ? job : followUp(job, tries);
     const content = handed;
     // The body is not kept over the waits between tries.
     handed = undefined;
@@ -123,6 +127,11 @@ export async function runDelivery(job: RunJob, context: RunContext, start: Start
       await sleep(error.delayMs, undefined, { signal: context.stopping }).catch(() => {});
     },
   });
+}
+
+/** The quick try after `tries` - 1 others, the claimed one included. */
+function followUp(job: RunJob, tries: number): Attempt {
+  return { number: job.number + tries - 1, step: job.step + tries - 1, manual: false, trigger: "scheduled" };
 }
 
 /** Makes and records one attempt; undefined if it could not be made, or its lease was lost. */
@@ -242,16 +251,18 @@ function record(
     organizationId: job.organizationId,
     webhookId: job.webhookId,
     number: attempt.number,
-    trigger: attempt.manual ? "manual" : "scheduled",
+    trigger: attempt.trigger,
     succeeded: result.errorCode === null,
     url,
     startedAtMs: result.startedAtMs,
     durationMs: result.durationMs,
+    times: result.times,
     statusCode: result.statusCode,
     errorCode: result.errorCode,
     errorMessage: result.errorMessage,
     senderVersion,
-    responseHeaders: result.responseHeaders.filter(([name]) => !OF_CONNECTION.has(name.toLowerCase())),
+    credentialHeaders: null,
+    responseHeaders: redactHeaders(result.responseHeaders.filter(([name]) => !OF_CONNECTION.has(name.toLowerCase()))),
     responseBody: result.responseBody,
     responseTruncated: result.responseTruncated,
     remoteAddress: result.remoteAddress,

@@ -133,7 +133,7 @@ export class DeliveryWorker implements Handover {
 
   take({ webhook, event, ...ids }: HandedOver): void {
     this.#reserved.delete(ids.leaseToken);
-    const first = { number: 1, step: 1, manual: false, resumes: false };
+    const first = { number: 1, step: 1, manual: false, resumes: false, trigger: "scheduled" } as const;
     const start = { bytes: event.body.length, handed: { webhook, event } };
     onBehalfOfAll(() => this.#run({ ...ids, ...first, eventId: event.id }, start));
   }

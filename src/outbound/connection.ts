@@ -12,7 +12,7 @@
 import type { Socket } from "node:net";
 import { type buildConnector, Client } from "undici";
 import { hostnameOf, portOf } from "../security/url-policy.ts";
-import { type ConnectGuard, openConnection } from "./connector.ts";
+import { type ConnectGuard, type ConnectTimes, NO_CONNECT, openConnection } from "./connector.ts";
 import { ProtocolError } from "./exchange.ts";
 
 /** Limits of one connection. */
@@ -24,6 +24,12 @@ export interface ConnectionLimits {
   /** How long an idle connection is kept, and at most where the server asks for longer, milliseconds. */
   readonly keepAliveMs: number;
   readonly keepAliveMsMax: number;
+}
+
+/** How long the parts of one exchange took, milliseconds; null: it did not take place, or did not end. */
+export interface ExchangeTimes extends Readonly<ConnectTimes> {
+  /** From the time at which the connection was ready for the request to the first byte of the answer. */
+  readonly firstByteMs: number | null;
 }
 
 /** The peer closed the connection before the request was written. `cause` is what undici said of the close. */
@@ -47,6 +53,9 @@ export class Connection {
   #connectsLeft = 0;
   /** What the socket had received when the exchange began, bytes. */
   #bytesBefore = 0;
+  #connectTimes: ConnectTimes = { ...NO_CONNECT };
+  #readyAtMs = 0;
+  #firstByteMs: number | null = null;
   #busy = false;
   #closeReason: unknown = null;
 
@@ -75,10 +84,18 @@ export class Connection {
     return this.#remoteAddress;
   }
 
+  /** The times of the current or last exchange; those of connecting are null where the connection was reused. */
+  get times(): ExchangeTimes {
+    return { ...this.#connectTimes, firstByteMs: this.#firstByteMs };
+  }
+
   /** Marks the start of an exchange, which may connect once. */
   begin(): void {
     this.#busy = true;
     this.#connectsLeft = 1;
+    this.#connectTimes = { ...NO_CONNECT };
+    this.#firstByteMs = null;
+    this.#readyAtMs = performance.now();
     this.#bytesBefore = this.#socket?.bytesRead ?? 0;
   }
 
@@ -104,19 +121,21 @@ export class Connection {
     }
     this.#connectsLeft -= 1;
     this.#remoteAddress = null;
-    this.#socket = openConnection(target, this.#guard, (error, socket) => {
+    this.#socket = openConnection(target, this.#guard, this.#connectTimes, (error, socket) => {
       if (error !== null || socket === null) {
         callback(error ?? new ConnectionLostError(null), null);
         return;
       }
       this.#remoteAddress = socket.remoteAddress ?? null;
       this.#bytesBefore = socket.bytesRead;
-      socket.on("readable", () => this.#checkBytes(socket));
+      this.#readyAtMs = performance.now();
+      socket.on("readable", () => this.#read(socket));
       callback(null, socket);
     });
   }
 
-  #checkBytes(socket: Socket): void {
+  #read(socket: Socket): void {
+    if (socket.readableLength > 0) this.#firstByteMs ??= performance.now() - this.#readyAtMs;
     if (socket.bytesRead - this.#bytesBefore <= this.#exchangeBytesMax) return;
     socket.destroy(new ProtocolError("more than an answer may hold"));
   }

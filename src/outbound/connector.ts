@@ -3,7 +3,7 @@
  * judge the peer's address again, and for https verify the certificate against the host name. Nothing here reads
  * the proxy environment variables.
  */
-import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import {
   BlockedAddressError,
@@ -49,14 +49,25 @@ export interface ConnectTarget {
   readonly port: number;
 }
 
+/** How long each stage of a connection took, milliseconds; null: it did not take place, or did not end. */
+export interface ConnectTimes {
+  dnsMs: number | null;
+  connectMs: number | null;
+  tlsMs: number | null;
+}
+
+export const NO_CONNECT: Readonly<ConnectTimes> = Object.freeze({ dnsMs: null, connectMs: null, tlsMs: null });
+
 /**
  * Starts a connection. `callback` is called once: with the socket when it is ready for a request, or with a
  * ConnectError, after which the socket is destroyed. Returns the socket under way so that it can be given up at
- * any time, or null where an IP literal is refused before any socket is made. Sets no deadline of its own.
+ * any time, or null where an IP literal is refused before any socket is made. Sets no deadline of its own. `times` is
+ * filled in as the stages end.
  */
 export function openConnection(
   target: ConnectTarget,
   guard: ConnectGuard,
+  times: ConnectTimes,
   callback: (error: ConnectError | null, socket: Socket | null) => void,
 ): Socket | null {
   const { hostname, port } = target;
@@ -64,7 +75,10 @@ export function openConnection(
     process.nextTick(callback, new ConnectError("blocked_address", new BlockedAddressError()), null);
     return null;
   }
-  const socket = startSocket(target, guard);
+  const lap = stopwatch();
+  const socket = startSocket(target, guard, () => {
+    times.dnsMs = lap();
+  });
   let connected = false;
   let settled = false;
   const fail = (error: unknown) => {
@@ -76,6 +90,7 @@ export function openConnection(
   socket.once("close", () => fail(new Error("closed before it was ready")));
   socket.once("connect", () => {
     connected = true;
+    times.connectMs = lap();
     // The socket was handed judged addresses only: this holds even if a runtime changes how it uses them.
     const peer = socket.remoteAddress;
     if (peer === undefined) socket.destroy(Object.assign(new Error("the peer is gone"), { code: "ECONNRESET" }));
@@ -84,6 +99,7 @@ export function openConnection(
   socket.once(target.secure ? "secureConnect" : "connect", () => {
     if (settled || socket.destroyed) return;
     settled = true;
+    if (target.secure) times.tlsMs = lap();
     callback(null, socket);
   });
   socket.setNoDelay(true);
@@ -91,11 +107,11 @@ export function openConnection(
   return socket;
 }
 
-function startSocket(target: ConnectTarget, guard: ConnectGuard): Socket {
+function startSocket(target: ConnectTarget, guard: ConnectGuard, onResolved: () => void): Socket {
   const options = {
     host: target.hostname,
     port: target.port,
-    lookup: guardedLookup(guard.policy, target.port, guard.resolver),
+    lookup: timedLookup(target, guard, onResolved),
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS,
   };
@@ -110,6 +126,29 @@ function startSocket(target: ConnectTarget, guard: ConnectGuard): Socket {
     rejectUnauthorized: true,
     ...(guard.certificateAuthorities === undefined ? {} : { ca: guard.certificateAuthorities }),
   });
+}
+
+function timedLookup(
+  { port }: ConnectTarget,
+  { policy, resolver }: ConnectGuard,
+  onResolved: () => void,
+): LookupFunction {
+  const lookup = guardedLookup(policy, port, resolver);
+  return (hostname, options, callback) =>
+    lookup(hostname, options, (...answer) => {
+      onResolved();
+      callback(...answer);
+    });
+}
+
+/** Each call answers with the milliseconds since the one before. */
+function stopwatch(): () => number {
+  let lastMs = performance.now();
+  return () => {
+    const sinceMs = performance.now() - lastMs;
+    lastMs += sinceMs;
+    return sinceMs;
+  };
 }
 
 function stageOf(error: unknown, inHandshake: boolean): ConnectStage {

@@ -1,5 +1,7 @@
 /** One request under the guard: URL check, connection, exchange. A remote failure is a result, never an exception. */
 import { BLOCKED_RULES, checkDestinationUrl } from "../security/url-policy.ts";
+import type { ExchangeTimes } from "./connection.ts";
+import { NO_CONNECT } from "./connector.ts";
 import { DeadlineError } from "./deadline.ts";
 import { type Exchange, exchange, type Header } from "./exchange.ts";
 import { type Failure, failureOf } from "./failure.ts";
@@ -25,7 +27,11 @@ export interface OutboundResult {
   readonly failure: Failure | null;
   /** The address connected to; null if no connection was made. */
   readonly remoteAddress: string | null;
+  readonly times: ExchangeTimes;
 }
+
+/** The times of what did not take place. */
+export const NO_TIMES: ExchangeTimes = Object.freeze({ ...NO_CONNECT, firstByteMs: null });
 
 const NO_EXCHANGE: Exchange = Object.freeze({
   statusCode: null,
@@ -57,13 +63,18 @@ export async function sendRequest(
   const { responseHeaderBytesMax = RESPONSE_HEADER_BYTES_MAX } = request;
   const path = check.url.pathname + check.url.search;
   const response = await exchange(connection, { ...request, path, responseHeaderBytesMax }, signal);
-  const { remoteAddress } = connection;
+  const { remoteAddress, times } = connection;
   client.release(connection, response.reusable);
   const failure = response.error === null ? null : failureOf(response.error, peer, response.statusCode !== null);
-  return { response, failure, remoteAddress };
+  return { response, failure, remoteAddress, times };
 }
 
-const notSent = (failure: Failure): OutboundResult => ({ response: NO_EXCHANGE, failure, remoteAddress: null });
+const notSent = (failure: Failure): OutboundResult => ({
+  response: NO_EXCHANGE,
+  failure,
+  remoteAddress: null,
+  times: NO_TIMES,
+});
 
 /** A deadline that comes while waiting for a connection is our own shortage, not the peer's silence. */
 function asBusy(error: unknown): Error {

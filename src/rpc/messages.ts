@@ -160,6 +160,14 @@ export function deliveryMessage(detail: DeliveryDetail) {
     ...some("remoteAddress", attempt.remoteAddress),
     ...some("url", attempt.url),
     ...time("nextAttemptAt", attempt.nextAttemptAt),
+    times: {
+      ...some("dnsMs", attempt.dnsMs),
+      ...some("connectMs", attempt.connectMs),
+      ...some("tlsMs", attempt.tlsMs),
+      ...some("firstByteMs", attempt.firstByteMs),
+      totalMs: attempt.durationMs,
+    },
+    willRetry: Boolean(attempt.nextAttemptAt),
   }));
   return create(DeliverySchema, { ...deliveryFields(detail), attempts } as MessageInitShape<typeof DeliverySchema>);
 }

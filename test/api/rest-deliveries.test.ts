@@ -87,6 +87,11 @@ test("a delivery that succeeded, in lists and by itself", async () => {
       remoteAddress: expect.stringContaining("127.0.0.1"),
       nextAttemptAt: null,
       url: destination.url,
+      times: {
+        ...{ dnsMs: null, connectMs: expect.any(Number), tlsMs: null, firstByteMs: expect.any(Number) },
+        totalMs: summary.response.durationMs,
+      },
+      willRetry: false,
     },
   ]);
   const counted = (await service.api.get(`/webhooks/${webhook.id}`)).body;

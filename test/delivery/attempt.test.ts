@@ -28,6 +28,7 @@ describe("answers", () => {
     expect(result).toEqual({
       startedAtMs: NOW_MS,
       durationMs: expect.any(Number),
+      times: { dnsMs: null, connectMs: expect.any(Number), tlsMs: null, firstByteMs: expect.any(Number) },
       statusCode: 200,
       errorCode: null,
       errorMessage: null,

@@ -36,7 +36,7 @@ test("a name that turns private is retried as blocked, and delivered to once it 
   expect(blocked.attempts[1]).toMatchObject({ remoteAddress: null, statusCode: null });
 
   address = "127.0.0.1";
-  await service.advanceQueue(3_600_000);
+  await service.advanceQueue(7_200_000);
   await webhook.settled(eventId, "succeeded", 3);
   expect(destination.arrivals).toHaveLength(2);
 });

@@ -64,10 +64,11 @@ test("a pause during an attempt lets it end; the retry that it needs is held", a
   const held = await webhook.settled(eventId, "paused", 1);
   expect(outline(held)).toEqual(["1 scheduled http_status"]);
   expect(destination.arrivals).toHaveLength(1);
+  await service.advanceQueue(1_000);
   await webhook.patch({ status: "active" });
   expect(outline(await webhook.settled(eventId, "succeeded"))).toEqual([
     "1 scheduled http_status",
-    "2 scheduled succeeded",
+    "2 resume succeeded",
   ]);
 });
 

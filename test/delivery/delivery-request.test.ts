@@ -167,20 +167,13 @@ test.each(["5", "6", "-1", "many"])("an event that has passed %s gateways is not
   expect(destination.arrivals).toEqual([]);
 });
 
-test("what is kept of a request says what was sent, without its signatures", async () => {
-  const webhook = await createForwardingWebhook(service, destination.url);
-  const eventId = await webhook.sendEvent();
-  const { attempts } = await webhook.settled(eventId, "succeeded");
-  expect(attempts[0].requestHeaders).toMatchObject({ "webhook-id": eventId, "alumia-attempt": "1" });
-  expect(JSON.stringify(attempts[0].requestHeaders)).not.toMatch(/v1,|sha256=/);
-});
-
-test("what is shown of a request is what the destination saw, but for signatures and the connection's own", async () => {
+test("what is shown of a request is what the destination saw, but for the signatures' values", async () => {
   const webhook = await createForwardingWebhook(service, destination.url);
   const eventId = await webhook.sendEvent("{}", { "x-custom": "a", "user-agent": "provider/1", cookie: "secret" });
   const { attempts } = await webhook.settled(eventId, "succeeded");
   const { headers } = await firstArrival();
-  const unseen = /^(?:host|content-length|connection|.*signature.*)$/;
-  const seen = Object.entries(headers).filter(([name]) => !unseen.test(name));
-  expect(attempts[0].requestHeaders).toEqual(Object.fromEntries(seen));
+  expect(headers).toHaveProperty("x-hub-signature-256");
+  const redacted = { "webhook-signature": "[redacted]", "x-hub-signature-256": "[redacted]" };
+  expect(attempts[0].requestHeaders).toEqual({ ...headers, ...redacted });
+  expect(JSON.stringify(attempts[0])).not.toMatch(/v1,|sha256=/);
 });

@@ -58,13 +58,14 @@ test("410 stops forwarding with its reason, and what is owed and what comes is h
 
 test("resuming delivers everything that was held", async () => {
   const { waiting, refused, later } = await stopWithThreeOwed();
+  // Longer than the schedule's wait after a first attempt, shorter than that after a second.
+  await service.advanceQueue(1_000);
   destination.behave(answer(200));
   const resumed = await webhook.patch({ forwarding: { state: "active" } });
   expect(resumed.forwarding).toMatchObject({ state: "active", reason: null, stoppedAt: null });
   await webhook.settled(later, "succeeded", 1);
-  // The schedule's next wait after a first attempt is short, and has passed.
   const second = await webhook.settled(refused, "succeeded");
-  expect(outline(second)).toEqual(["1 scheduled http_status", "2 scheduled succeeded"]);
+  expect(outline(second)).toEqual(["1 scheduled http_status", "2 resume succeeded"]);
   await service.advanceQueue(DAY_MS);
   expect(await webhook.settled(waiting, "succeeded")).toMatchObject({ attemptCount: 3 });
   expect(destination.arrivals).toHaveLength(6);

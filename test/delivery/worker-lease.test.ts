@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { NO_TIMES } from "../../src/outbound/request.ts";
 import { claimDue } from "../../src/store/sql/claim.ts";
 import { type CompletedAttempt, completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
 import { beginAttempt, extendLeases, giveBackLeases, shortenLeases } from "../../src/store/sql/lease.ts";
@@ -64,8 +65,8 @@ function attemptOf(
   return {
     ...{ deliveryId: held.deliveryId, leaseToken: held.leaseToken, number: held.number },
     ...{ organizationId, webhookId, trigger: "scheduled", succeeded: next.kind === "succeeded" },
-    ...{ url: "https://example.com/", startedAtMs: Date.now(), durationMs: 5, statusCode: 200 },
-    ...{ errorCode: null, errorMessage: null, senderVersion: null, responseHeaders: [], next },
+    ...{ url: "https://example.com/", startedAtMs: Date.now(), durationMs: 5, times: NO_TIMES, statusCode: 200 },
+    ...{ errorCode: null, errorMessage: null, senderVersion: null, credentialHeaders: null, responseHeaders: [], next },
     ...{ responseBody: Buffer.from("ok"), responseTruncated: false, remoteAddress: null },
   };
 }

@@ -62,7 +62,7 @@ test("a backlog is delivered exactly once by two replicas together", async () =>
   const { rows: attempts } = await first.pool.query(
     "select number, trigger, status, count(*)::int as count from attempts group by 1, 2, 3",
   );
-  expect(attempts).toEqual([{ number: 1, trigger: "scheduled", status: "succeeded", count: BACKLOG }]);
+  expect(attempts).toEqual([{ number: 1, trigger: "resume", status: "succeeded", count: BACKLOG }]);
   const { rows: deliveries } = await first.pool.query(
     "select status, attempt_count, count(*)::int as count from deliveries group by 1, 2",
   );

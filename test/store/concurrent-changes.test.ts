@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { newId } from "../../src/core/ids.ts";
+import { NO_TIMES } from "../../src/outbound/request.ts";
 import { type ClaimedDelivery, claimDue } from "../../src/store/sql/claim.ts";
 import { type CompletedAttempt, completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
 import { expireDeliveries } from "../../src/store/sql/expire.ts";
@@ -98,8 +99,9 @@ const outcomes = (webhookId: string, held: readonly ClaimedDelivery[], next: (n:
   held.map(
     ({ deliveryId, leaseToken, number }, n): CompletedAttempt => ({
       ...{ deliveryId, leaseToken, number, organizationId, webhookId, url: URL },
-      ...{ trigger: "scheduled", succeeded: false, startedAtMs: Date.now(), durationMs: 1, statusCode: 500 },
-      ...{ errorCode: "http_status", errorMessage: "", senderVersion: null, responseHeaders: [], remoteAddress: null },
+      ...{ trigger: "scheduled", succeeded: false, startedAtMs: Date.now(), durationMs: 1, times: NO_TIMES },
+      ...{ statusCode: 500, errorCode: "http_status", errorMessage: "", senderVersion: null, remoteAddress: null },
+      ...{ credentialHeaders: null, responseHeaders: [] },
       ...{ responseBody: Buffer.from("no"), responseTruncated: false, next: next(n) },
     }),
   );

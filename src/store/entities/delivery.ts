@@ -31,6 +31,9 @@ const DeliverySchema = defineEntity({
 export class Delivery extends DeliverySchema.class {}
 DeliverySchema.setClass(Delivery);
 
+/** What caused an attempt: the schedule, a person, a bulk job, or a resume that let it go after its time. */
+export type AttemptTrigger = "scheduled" | "manual" | "bulk" | "resume";
+
 export type AttemptStatus = "succeeded" | "failed" | "interrupted";
 
 const DeliveryAttemptSchema = defineEntity({
@@ -43,17 +46,23 @@ const DeliveryAttemptSchema = defineEntity({
     number: p.integer().primary(),
     organizationId: p.uuid(),
     webhookId: p.uuid(),
-    trigger: p.text(),
+    trigger: p.text().$type<AttemptTrigger>(),
     status: p.text().$type<AttemptStatus>(),
     /** Where it went; null where the worker died before it said so. */
     url: p.text().nullable(),
     startedAt: p.datetime(),
     durationMs: p.integer(),
+    dnsMs: p.integer().nullable(),
+    connectMs: p.integer().nullable(),
+    tlsMs: p.integer().nullable(),
+    firstByteMs: p.integer().nullable(),
     statusCode: p.integer().nullable(),
     errorCode: p.text().nullable(),
     errorMessage: p.text().nullable(),
     /** Version of the service that sent it; with the event, the request's headers follow from it. */
     senderVersion: p.text().nullable(),
+    /** Names of the webhook's own headers and credentials that were sent. */
+    credentialHeaders: p.array<string>().nullable(),
     responseHeaders: p.json<HeaderList>().nullable(),
     responseBody: p.blob().nullable(),
     responseTruncated: p.boolean(),

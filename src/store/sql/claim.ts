@@ -3,6 +3,7 @@
  * clock. An attempt gets its number here; the attempt that a dead worker left is written down as interrupted.
  */
 import type { Pool } from "pg";
+import type { AttemptTrigger } from "../entities/delivery.ts";
 
 /** A delivery that this worker now holds. */
 export interface ClaimedDelivery {
@@ -15,9 +16,11 @@ export interface ClaimedDelivery {
   readonly number: number;
   /** How many attempts the schedule has started, this one included unless it is manual. */
   readonly step: number;
+  /** Beside the schedule, which goes on where it was. */
   readonly manual: boolean;
   /** Whether the schedule goes on after a manual attempt. */
   readonly resumes: boolean;
+  readonly trigger: AttemptTrigger;
 }
 
 export interface Claim {
@@ -45,8 +48,8 @@ with due as materialized (
 ), lost as (
   insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, started_at,
     duration_ms, error_code, error_message, next_attempt_at)
-  select delivery_id, attempts, organization_id, webhook_id, case when manual then 'manual' else 'scheduled' end,
-    'interrupted', started_at, least(extract(epoch from now() - started_at) * 1000, 2147483647)::int, 'interrupted',
+  select delivery_id, attempts, organization_id, webhook_id, coalesce(trigger, 'scheduled'), 'interrupted',
+    started_at, least(extract(epoch from now() - started_at) * 1000, 2147483647)::int, 'interrupted',
     'the worker that made this attempt died before it recorded the outcome', case when not spent then now() end
   from open where started_at is not null and lease_token is not null
   on conflict do nothing
@@ -67,7 +70,7 @@ with due as materialized (
   from (select delivery_id, gen_random_uuid() as token from open where go) o
   where q.delivery_id = o.delivery_id
   returning q.delivery_id, q.organization_id, q.webhook_id, q.event_id, q.lease_token, q.attempts, q.step, q.manual,
-    q.resume_at
+    q.resume_at, q.trigger
 ), unleased as (
   update delivery_queue q set lease_token = null, started_at = null
   from open o where q.delivery_id = o.delivery_id and not o.go and not o.spent and q.lease_token is not null
@@ -79,7 +82,7 @@ update deliveries d set attempt_count = o.attempts,
   updated_at = case when o.changes then now() else d.updated_at end
 from open o left join leased l using (delivery_id) where d.id = o.delivery_id
 returning o.delivery_id, o.spent, l.organization_id, l.webhook_id, l.event_id, l.lease_token, l.attempts, l.step, l.manual,
-  l.resume_at is not null as resumes`;
+  l.resume_at is not null as resumes, coalesce(l.trigger, 'scheduled') as trigger`;
 
 interface ClaimRow {
   delivery_id: string;
@@ -92,6 +95,7 @@ interface ClaimRow {
   step: number;
   manual: boolean;
   resumes: boolean;
+  trigger: AttemptTrigger;
 }
 
 export interface ClaimOptions {
@@ -129,6 +133,7 @@ function toClaimed(row: ClaimRow, leaseToken: string): ClaimedDelivery {
     step: row.step,
     manual: row.manual,
     resumes: row.resumes,
+    trigger: row.trigger,
   };
 }
 

@@ -5,6 +5,7 @@
  * recorded with its delivery, any other by a row of its own.
  */
 import type { Pool } from "pg";
+import type { AttemptTrigger } from "../entities/delivery.ts";
 
 /** What becomes of the delivery after an attempt. */
 export type NextState =
@@ -24,16 +25,20 @@ export interface CompletedAttempt {
   readonly organizationId: string;
   readonly webhookId: string;
   readonly number: number;
-  readonly trigger: "scheduled" | "manual";
+  readonly trigger: AttemptTrigger;
   readonly succeeded: boolean;
   readonly url: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
+  /** Parts of the duration; null: they did not take place. */
+  readonly times: Readonly<Record<"dnsMs" | "connectMs" | "tlsMs" | "firstByteMs", number | null>>;
   readonly statusCode: number | null;
   readonly errorCode: string | null;
   readonly errorMessage: string | null;
   /** Version of the service that sent it; null where nothing was sent. */
   readonly senderVersion: string | null;
+  /** Names of the webhook's own headers and credentials that were sent; null: it has none. */
+  readonly credentialHeaders: readonly string[] | null;
   readonly responseHeaders: readonly (readonly [name: string, value: string])[];
   readonly responseBody: Buffer;
   readonly responseTruncated: boolean;
@@ -48,8 +53,9 @@ const COMPLETE = `
 with input as materialized (
   select * from json_to_recordset($1::json) as i (
     n int, delivery_id uuid, lease_token uuid, organization_id uuid, webhook_id uuid, number int, trigger text,
-    status text, url text, started_at timestamptz, duration_ms int, status_code int, error_code text,
-    error_message text, sender_version text, response_headers json, body_at int, body_size int, truncated boolean,
+    status text, url text, started_at timestamptz, duration_ms int, dns_ms int, connect_ms int, tls_ms int,
+    first_byte_ms int, status_code int, error_code text, error_message text, sender_version text,
+    credential_headers text[], response_headers json, body_at int, body_size int, truncated boolean,
     remote_address text, next text, delay_ms bigint, keep_step boolean, resumes boolean)
 ), locked as materialized (
   select from delivery_queue q join input i using (delivery_id) where $4 order by q.delivery_id for update of q
@@ -60,7 +66,8 @@ with input as materialized (
     and (select count(*) from locked) >= 0
   returning i.n
 ), waiting as (
-  update delivery_queue q set started_at = null, manual = false, resume_at = null, step = q.step - i.keep_step::int,
+  update delivery_queue q set started_at = null, manual = false, trigger = null, resume_at = null,
+    step = q.step - i.keep_step::int,
     due_at = greatest(now() + i.delay_ms * interval '1 millisecond', case when i.resumes then q.resume_at end)
       + case when i.next = 'quick' then $3 else 0 end * interval '1 millisecond',
     lease_token = case when i.next = 'quick' then q.lease_token end
@@ -74,10 +81,11 @@ with input as materialized (
   from input i join (select n, null::timestamptz as next_at from finished union all select * from waiting) f using (n)
 ), recorded as (
   insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at,
-    duration_ms, status_code, error_code, error_message, sender_version, response_headers, response_body,
-    response_truncated, remote_address, next_attempt_at)
-  select delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at, duration_ms, status_code,
-    error_code, error_message, sender_version, response_headers,
+    duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, status_code, error_code, error_message, sender_version,
+    credential_headers, response_headers, response_body, response_truncated, remote_address, next_attempt_at)
+  select delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at, duration_ms, dns_ms,
+    connect_ms, tls_ms, first_byte_ms, status_code, error_code, error_message, sender_version, credential_headers,
+    response_headers,
     case when status_code is not null then substring($2::bytea from body_at + 1 for body_size) end,
     truncated, remote_address, next_at
   from fenced where next <> 'succeeded'
@@ -96,9 +104,11 @@ with input as materialized (
 update deliveries d set status = case when f.next in ('retry', 'quick') then 'pending' else f.next end,
   attempt_count = f.number, url = f.url, next_attempt_at = f.next_at, updated_at = now(),
   completed_at = case when f.next in ('retry', 'quick') then null else now() end,
-  (trigger, started_at, duration_ms, status_code, sender_version, response_headers, response_body, response_truncated,
-    remote_address) = (select f.trigger, f.started_at, f.duration_ms, f.status_code, f.sender_version, f.response_headers,
-    substring($2::bytea from f.body_at + 1 for f.body_size), f.truncated, f.remote_address where f.next = 'succeeded')
+  (trigger, started_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, status_code, sender_version,
+    credential_headers, response_headers, response_body, response_truncated, remote_address) = (select f.trigger,
+    f.started_at, f.duration_ms, f.dns_ms, f.connect_ms, f.tls_ms, f.first_byte_ms, f.status_code, f.sender_version,
+    f.credential_headers, f.response_headers, substring($2::bytea from f.body_at + 1 for f.body_size), f.truncated,
+    f.remote_address where f.next = 'succeeded')
 from fenced f where d.id = f.delivery_id
 returning f.n`;
 
@@ -141,10 +151,15 @@ function encodeAttempts(attempts: readonly CompletedAttempt[]): string {
       url: attempt.url,
       started_at: new Date(attempt.startedAtMs),
       duration_ms: Math.round(attempt.durationMs),
+      dns_ms: wholeMs(attempt.times.dnsMs),
+      connect_ms: wholeMs(attempt.times.connectMs),
+      tls_ms: wholeMs(attempt.times.tlsMs),
+      first_byte_ms: wholeMs(attempt.times.firstByteMs),
       status_code: attempt.statusCode,
       error_code: attempt.errorCode,
       error_message: attempt.errorMessage,
       sender_version: attempt.senderVersion,
+      credential_headers: attempt.credentialHeaders ?? undefined,
       response_headers: attempt.responseHeaders,
       body_at: at,
       body_size: attempt.responseBody.length,
@@ -159,3 +174,6 @@ function encodeAttempts(attempts: readonly CompletedAttempt[]): string {
   encoded.sort((one, other) => (one.delivery_id < other.delivery_id ? -1 : 1));
   return JSON.stringify(encoded);
 }
+
+/** Left out of the JSON where there is none. */
+const wholeMs = (ms: number | null): number | undefined => (ms === null ? undefined : Math.round(ms));

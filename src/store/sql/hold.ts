@@ -75,7 +75,9 @@ with due as materialized (
   select delivery_id from delivery_queue where destination_id = $1 and started_at is null and held
   order by due_at limit $2 for update skip locked
 ), released as (
-  update delivery_queue q set held = false from due d where q.delivery_id = d.delivery_id
+  update delivery_queue q set held = false,
+    trigger = coalesce(q.trigger, case when q.due_at <= now() then 'resume' end)
+  from due d where q.delivery_id = d.delivery_id
   returning q.delivery_id, q.due_at
 )
 update deliveries d set status = 'pending', next_attempt_at = r.due_at, updated_at = now()

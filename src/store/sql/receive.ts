@@ -83,11 +83,11 @@ with input as materialized (
   from fresh where delivery_id is not null
 ), queued as (
   insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts,
-    step, started_at, lease_token)
+    step, started_at, lease_token, trigger)
   select delivery_id, organization_id, webhook_id, webhook_id, event_id,
     case when lease_token is null then now() else now() + $4 * interval '1 millisecond' end,
     (lease_token is not null)::int, (lease_token is not null)::int,
-    case when lease_token is not null then now() end, lease_token
+    case when lease_token is not null then now() end, lease_token, case when paused then 'resume' end
   from fresh where delivery_id is not null
 )
 select i.n, c.n is not null as current, f.n is not null as stored

@@ -21,15 +21,15 @@ where d.id = $1 and d.organization_id = $2 and w.organization_id = $2 for share 
 
 // A quick wait holds its lease for $2 milliseconds beyond the time at which its next attempt is due.
 const REQUEUE = `
-update delivery_queue set manual = true, due_at = now(), lease_token = null, started_at = null, held = false,
+update delivery_queue set manual = true, trigger = 'manual', due_at = now(), lease_token = null, started_at = null, held = false,
   resume_at = case when manual then resume_at when lease_token is null then due_at
     else due_at - $2 * interval '1 millisecond' end
 where delivery_id = $1`;
 
 const ENQUEUE = `
 insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts,
-  step, manual)
-select id, organization_id, webhook_id, destination_id, event_id, now(), attempt_count, attempt_count, true
+  step, manual, trigger)
+select id, organization_id, webhook_id, destination_id, event_id, now(), attempt_count, attempt_count, true, 'manual'
 from deliveries where id = $1
 on conflict (delivery_id) do nothing`;
 
@@ -37,14 +37,17 @@ on conflict (delivery_id) do nothing`;
 const REOPEN = `
 with succeeded as (
   insert into delivery_attempts (delivery_id, number, organization_id, webhook_id, trigger, status, url, started_at,
-    duration_ms, status_code, sender_version, response_headers, response_body, response_truncated, remote_address)
-  select id, attempt_count, organization_id, webhook_id, trigger, 'succeeded', url, started_at, duration_ms, status_code,
-    sender_version, response_headers, response_body, response_truncated, remote_address
+    duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, status_code, sender_version, credential_headers,
+    response_headers, response_body, response_truncated, remote_address)
+  select id, attempt_count, organization_id, webhook_id, trigger, 'succeeded', url, started_at, duration_ms, dns_ms,
+    connect_ms, tls_ms, first_byte_ms, status_code, sender_version, credential_headers, response_headers, response_body,
+    response_truncated, remote_address
   from deliveries where id = $1 and started_at is not null
 )
 update deliveries set status = 'pending', next_attempt_at = now(), completed_at = null, updated_at = now(),
-  trigger = null, started_at = null, duration_ms = null, status_code = null, sender_version = null,
-  response_headers = null, response_body = null, response_truncated = null, remote_address = null
+  trigger = null, started_at = null, duration_ms = null, dns_ms = null, connect_ms = null, tls_ms = null,
+  first_byte_ms = null, status_code = null, sender_version = null, credential_headers = null, response_headers = null,
+  response_body = null, response_truncated = null, remote_address = null
 where id = $1`;
 
 /** Makes a delivery due now for one manual try; resolves to why not, or null when done. */
@@ -91,8 +94,8 @@ with owed as (
   from events where id = $2 and organization_id = $3
   returning *
 )
-insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, held)
-select id, organization_id, webhook_id, destination_id, event_id, now(), $5 from owed`;
+insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, held, trigger)
+select id, organization_id, webhook_id, destination_id, event_id, now(), $5, 'manual' from owed`;
 
 /** Makes a new delivery of a recorded event to its webhook's url; resolves to why not, or null when done. */
 export async function replayEvent(

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file alumia/webhooks/v1/delivery_service.proto.
  */
 export const file_alumia_webhooks_v1_delivery_service: GenFile = /*@__PURE__*/
-  fileDesc("CilhbHVtaWEvd2ViaG9va3MvdjEvZGVsaXZlcnlfc2VydmljZS5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIrUCCg9EZWxpdmVyeU91dGNvbWUSGAoLc3RhdHVzX2NvZGUYASABKAVIAIgBARIRCgRib2R5GAIgASgJSAGIAQESQQoHaGVhZGVycxgDIAMoCzIwLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeU91dGNvbWUuSGVhZGVyc0VudHJ5EhMKC2R1cmF0aW9uX21zGAQgASgFEhcKCmVycm9yX2NvZGUYBSABKAlIAogBARIaCg1lcnJvcl9tZXNzYWdlGAYgASgJSAOIAQEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoMX3N0YXR1c19jb2RlQgcKBV9ib2R5Qg0KC19lcnJvcl9jb2RlQhAKDl9lcnJvcl9tZXNzYWdlIrIDCg9EZWxpdmVyeVN1bW1hcnkSCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIQCghldmVudF9pZBgDIAEoCRIXCgpldmVudF90eXBlGAQgASgJSACIAQESCwoDdXJsGAUgASgJEg4KBnN0YXR1cxgGIAEoCRITCgtyZXRyeV9jb3VudBgHIAEoBRIVCg1hdHRlbXB0X2NvdW50GAggASgFEjMKD25leHRfYXR0ZW1wdF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CghyZXNwb25zZRgNIAEoCzIjLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeU91dGNvbWVCDQoLX2V2ZW50X3R5cGUi4gMKCERlbGl2ZXJ5EgoKAmlkGAEgASgJEhIKCndlYmhvb2tfaWQYAiABKAkSEAoIZXZlbnRfaWQYAyABKAkSFwoKZXZlbnRfdHlwZRgEIAEoCUgAiAEBEgsKA3VybBgFIAEoCRIOCgZzdGF0dXMYBiABKAkSEwoLcmV0cnlfY291bnQYByABKAUSFQoNYXR0ZW1wdF9jb3VudBgIIAEoBRIzCg9uZXh0X2F0dGVtcHRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoIcmVzcG9uc2UYDSABKAsyIy5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlPdXRjb21lEjUKCGF0dGVtcHRzGA4gAygLMiMuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5QXR0ZW1wdEINCgtfZXZlbnRfdHlwZSLlBQoPRGVsaXZlcnlBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIPCgd0cmlnZ2VyGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIuCgpzdGFydGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkdXJhdGlvbl9tcxgFIAEoBRIYCgtzdGF0dXNfY29kZRgGIAEoBUgAiAEBEhcKCmVycm9yX2NvZGUYByABKAlIAYgBARIaCg1lcnJvcl9tZXNzYWdlGAggASgJSAKIAQESUAoPcmVxdWVzdF9oZWFkZXJzGAkgAygLMjcuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5QXR0ZW1wdC5SZXF1ZXN0SGVhZGVyc0VudHJ5ElIKEHJlc3BvbnNlX2hlYWRlcnMYCiADKAsyOC5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlBdHRlbXB0LlJlc3BvbnNlSGVhZGVyc0VudHJ5EhoKDXJlc3BvbnNlX2JvZHkYCyABKAlIA4gBARIaChJyZXNwb25zZV90cnVuY2F0ZWQYDCABKAgSGwoOcmVtb3RlX2FkZHJlc3MYDSABKAlIBIgBARIzCg9uZXh0X2F0dGVtcHRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKA3VybBgPIAEoCUgFiAEBGjUKE1JlcXVlc3RIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo2ChRSZXNwb25zZUhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KDF9zdGF0dXNfY29kZUINCgtfZXJyb3JfY29kZUIQCg5fZXJyb3JfbWVzc2FnZUIQCg5fcmVzcG9uc2VfYm9keUIRCg9fcmVtb3RlX2FkZHJlc3NCBgoEX3VybCLwAQocTGlzdFdlYmhvb2tEZWxpdmVyaWVzUmVxdWVzdBIcCgp3ZWJob29rX2lkGAEgASgJQgi6SAVyA7ABARIdCgVsaW1pdBgCIAEoBUIJukgGGgQYZCgBSACIAQESHQoGY3Vyc29yGAMgASgJQgi6SAVyAxiABEgBiAEBElQKBnN0YXR1cxgEIAEoCUI/ukg8cjpSB3BlbmRpbmdSCmRlbGl2ZXJpbmdSBnBhdXNlZFIJc3VjY2VlZGVkUgZmYWlsZWRSCGNhbmNlbGVkSAKIAQFCCAoGX2xpbWl0QgkKB19jdXJzb3JCCQoHX3N0YXR1cyKPAQodTGlzdFdlYmhvb2tEZWxpdmVyaWVzUmVzcG9uc2USMgoFaXRlbXMYASADKAsyIy5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlTdW1tYXJ5EhgKC25leHRfY3Vyc29yGAIgASgJSACIAQESEAoIaGFzX21vcmUYAyABKAhCDgoMX25leHRfY3Vyc29yIioKEkdldERlbGl2ZXJ5UmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiRQoTR2V0RGVsaXZlcnlSZXNwb25zZRIuCghkZWxpdmVyeRgBIAEoCzIcLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeSIsChRSZXRyeURlbGl2ZXJ5UmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiRwoVUmV0cnlEZWxpdmVyeVJlc3BvbnNlEi4KCGRlbGl2ZXJ5GAEgASgLMhwuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5MoEECg9EZWxpdmVyeVNlcnZpY2USsQEKFUxpc3RXZWJob29rRGVsaXZlcmllcxIwLmFsdW1pYS53ZWJob29rcy52MS5MaXN0V2ViaG9va0RlbGl2ZXJpZXNSZXF1ZXN0GjEuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RXZWJob29rRGVsaXZlcmllc1Jlc3BvbnNlIjOQAgGC0+STAioSKC9hcGkvdjEvd2ViaG9va3Mve3dlYmhvb2tfaWR9L2RlbGl2ZXJpZXMSlQEKC0dldERlbGl2ZXJ5EiYuYWx1bWlhLndlYmhvb2tzLnYxLkdldERlbGl2ZXJ5UmVxdWVzdBonLmFsdW1pYS53ZWJob29rcy52MS5HZXREZWxpdmVyeVJlc3BvbnNlIjWQAgGC0+STAixiCGRlbGl2ZXJ5EiAvYXBpL3YxL3dlYmhvb2tzL2RlbGl2ZXJpZXMve2lkfRKhAQoNUmV0cnlEZWxpdmVyeRIoLmFsdW1pYS53ZWJob29rcy52MS5SZXRyeURlbGl2ZXJ5UmVxdWVzdBopLmFsdW1pYS53ZWJob29rcy52MS5SZXRyeURlbGl2ZXJ5UmVzcG9uc2UiO4LT5JMCNToBKmIIZGVsaXZlcnkiJi9hcGkvdjEvd2ViaG9va3MvZGVsaXZlcmllcy97aWR9L3JldHJ5YgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("CilhbHVtaWEvd2ViaG9va3MvdjEvZGVsaXZlcnlfc2VydmljZS5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIrUCCg9EZWxpdmVyeU91dGNvbWUSGAoLc3RhdHVzX2NvZGUYASABKAVIAIgBARIRCgRib2R5GAIgASgJSAGIAQESQQoHaGVhZGVycxgDIAMoCzIwLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeU91dGNvbWUuSGVhZGVyc0VudHJ5EhMKC2R1cmF0aW9uX21zGAQgASgFEhcKCmVycm9yX2NvZGUYBSABKAlIAogBARIaCg1lcnJvcl9tZXNzYWdlGAYgASgJSAOIAQEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoMX3N0YXR1c19jb2RlQgcKBV9ib2R5Qg0KC19lcnJvcl9jb2RlQhAKDl9lcnJvcl9tZXNzYWdlIrIDCg9EZWxpdmVyeVN1bW1hcnkSCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIQCghldmVudF9pZBgDIAEoCRIXCgpldmVudF90eXBlGAQgASgJSACIAQESCwoDdXJsGAUgASgJEg4KBnN0YXR1cxgGIAEoCRITCgtyZXRyeV9jb3VudBgHIAEoBRIVCg1hdHRlbXB0X2NvdW50GAggASgFEjMKD25leHRfYXR0ZW1wdF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CghyZXNwb25zZRgNIAEoCzIjLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeU91dGNvbWVCDQoLX2V2ZW50X3R5cGUi4gMKCERlbGl2ZXJ5EgoKAmlkGAEgASgJEhIKCndlYmhvb2tfaWQYAiABKAkSEAoIZXZlbnRfaWQYAyABKAkSFwoKZXZlbnRfdHlwZRgEIAEoCUgAiAEBEgsKA3VybBgFIAEoCRIOCgZzdGF0dXMYBiABKAkSEwoLcmV0cnlfY291bnQYByABKAUSFQoNYXR0ZW1wdF9jb3VudBgIIAEoBRIzCg9uZXh0X2F0dGVtcHRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoIcmVzcG9uc2UYDSABKAsyIy5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlPdXRjb21lEjUKCGF0dGVtcHRzGA4gAygLMiMuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5QXR0ZW1wdEINCgtfZXZlbnRfdHlwZSKqBgoPRGVsaXZlcnlBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIPCgd0cmlnZ2VyGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIuCgpzdGFydGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkdXJhdGlvbl9tcxgFIAEoBRIYCgtzdGF0dXNfY29kZRgGIAEoBUgAiAEBEhcKCmVycm9yX2NvZGUYByABKAlIAYgBARIaCg1lcnJvcl9tZXNzYWdlGAggASgJSAKIAQESUAoPcmVxdWVzdF9oZWFkZXJzGAkgAygLMjcuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5QXR0ZW1wdC5SZXF1ZXN0SGVhZGVyc0VudHJ5ElIKEHJlc3BvbnNlX2hlYWRlcnMYCiADKAsyOC5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlBdHRlbXB0LlJlc3BvbnNlSGVhZGVyc0VudHJ5EhoKDXJlc3BvbnNlX2JvZHkYCyABKAlIA4gBARIaChJyZXNwb25zZV90cnVuY2F0ZWQYDCABKAgSGwoOcmVtb3RlX2FkZHJlc3MYDSABKAlIBIgBARIzCg9uZXh0X2F0dGVtcHRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKA3VybBgPIAEoCUgFiAEBEi8KBXRpbWVzGBAgASgLMiAuYWx1bWlhLndlYmhvb2tzLnYxLkF0dGVtcHRUaW1lcxISCgp3aWxsX3JldHJ5GBEgASgIGjUKE1JlcXVlc3RIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo2ChRSZXNwb25zZUhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KDF9zdGF0dXNfY29kZUINCgtfZXJyb3JfY29kZUIQCg5fZXJyb3JfbWVzc2FnZUIQCg5fcmVzcG9uc2VfYm9keUIRCg9fcmVtb3RlX2FkZHJlc3NCBgoEX3VybCK2AQoMQXR0ZW1wdFRpbWVzEhMKBmRuc19tcxgBIAEoBUgAiAEBEhcKCmNvbm5lY3RfbXMYAiABKAVIAYgBARITCgZ0bHNfbXMYAyABKAVIAogBARIaCg1maXJzdF9ieXRlX21zGAQgASgFSAOIAQESEAoIdG90YWxfbXMYBSABKAVCCQoHX2Ruc19tc0INCgtfY29ubmVjdF9tc0IJCgdfdGxzX21zQhAKDl9maXJzdF9ieXRlX21zIvABChxMaXN0V2ViaG9va0RlbGl2ZXJpZXNSZXF1ZXN0EhwKCndlYmhvb2tfaWQYASABKAlCCLpIBXIDsAEBEh0KBWxpbWl0GAIgASgFQgm6SAYaBBhkKAFIAIgBARIdCgZjdXJzb3IYAyABKAlCCLpIBXIDGIAESAGIAQESVAoGc3RhdHVzGAQgASgJQj+6SDxyOlIHcGVuZGluZ1IKZGVsaXZlcmluZ1IGcGF1c2VkUglzdWNjZWVkZWRSBmZhaWxlZFIIY2FuY2VsZWRIAogBAUIICgZfbGltaXRCCQoHX2N1cnNvckIJCgdfc3RhdHVzIo8BCh1MaXN0V2ViaG9va0RlbGl2ZXJpZXNSZXNwb25zZRIyCgVpdGVtcxgBIAMoCzIjLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeVN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAIgBARIQCghoYXNfbW9yZRgDIAEoCEIOCgxfbmV4dF9jdXJzb3IiKgoSR2V0RGVsaXZlcnlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJFChNHZXREZWxpdmVyeVJlc3BvbnNlEi4KCGRlbGl2ZXJ5GAEgASgLMhwuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5IiwKFFJldHJ5RGVsaXZlcnlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJHChVSZXRyeURlbGl2ZXJ5UmVzcG9uc2USLgoIZGVsaXZlcnkYASABKAsyHC5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnkygQQKD0RlbGl2ZXJ5U2VydmljZRKxAQoVTGlzdFdlYmhvb2tEZWxpdmVyaWVzEjAuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RXZWJob29rRGVsaXZlcmllc1JlcXVlc3QaMS5hbHVtaWEud2ViaG9va3MudjEuTGlzdFdlYmhvb2tEZWxpdmVyaWVzUmVzcG9uc2UiM5ACAYLT5JMCKhIoL2FwaS92MS93ZWJob29rcy97d2ViaG9va19pZH0vZGVsaXZlcmllcxKVAQoLR2V0RGVsaXZlcnkSJi5hbHVtaWEud2ViaG9va3MudjEuR2V0RGVsaXZlcnlSZXF1ZXN0GicuYWx1bWlhLndlYmhvb2tzLnYxLkdldERlbGl2ZXJ5UmVzcG9uc2UiNZACAYLT5JMCLGIIZGVsaXZlcnkSIC9hcGkvdjEvd2ViaG9va3MvZGVsaXZlcmllcy97aWR9EqEBCg1SZXRyeURlbGl2ZXJ5EiguYWx1bWlhLndlYmhvb2tzLnYxLlJldHJ5RGVsaXZlcnlSZXF1ZXN0GikuYWx1bWlhLndlYmhvb2tzLnYxLlJldHJ5RGVsaXZlcnlSZXNwb25zZSI7gtPkkwI1OgEqYghkZWxpdmVyeSImL2FwaS92MS93ZWJob29rcy9kZWxpdmVyaWVzL3tpZH0vcmV0cnliBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * DeliveryOutcome is what the destination answered to the last attempt.
@@ -303,7 +303,8 @@ export type DeliveryAttempt = Message<"alumia.webhooks.v1.DeliveryAttempt"> & {
   number: number;
 
   /**
-   * What caused it: "scheduled" or "manual".
+   * What caused it: "scheduled", "manual" (a retry or a replay), "bulk" (a bulk job), or "resume" (its time had come
+   * while the webhook was paused or forwarding stopped).
    *
    * @generated from field: string trigger = 2;
    */
@@ -324,7 +325,7 @@ export type DeliveryAttempt = Message<"alumia.webhooks.v1.DeliveryAttempt"> & {
   startedAt?: Timestamp | undefined;
 
   /**
-   * How long it took, in milliseconds.
+   * How long it took, in milliseconds; `times` tells its parts.
    *
    * @generated from field: int32 duration_ms = 5;
    */
@@ -352,14 +353,14 @@ export type DeliveryAttempt = Message<"alumia.webhooks.v1.DeliveryAttempt"> & {
   errorMessage?: string | undefined;
 
   /**
-   * Headers as sent, without signatures.
+   * Headers as sent; signatures, and the values of the webhook's own headers and credentials, are "[redacted]".
    *
    * @generated from field: map<string, string> request_headers = 9;
    */
   requestHeaders: { [key: string]: string };
 
   /**
-   * Response headers; repeated ones are joined with ", ".
+   * Response headers; repeated ones are joined with ", ". Cookies are "[redacted]".
    *
    * @generated from field: map<string, string> response_headers = 10;
    */
@@ -373,7 +374,7 @@ export type DeliveryAttempt = Message<"alumia.webhooks.v1.DeliveryAttempt"> & {
   responseBody?: string | undefined;
 
   /**
-   * Whether the response body was longer than what is kept.
+   * Whether the response body was longer than what is kept, or did not end.
    *
    * @generated from field: bool response_truncated = 12;
    */
@@ -399,6 +400,20 @@ export type DeliveryAttempt = Message<"alumia.webhooks.v1.DeliveryAttempt"> & {
    * @generated from field: optional string url = 15;
    */
   url?: string | undefined;
+
+  /**
+   * Where the time went.
+   *
+   * @generated from field: alumia.webhooks.v1.AttemptTimes times = 16;
+   */
+  times?: AttemptTimes | undefined;
+
+  /**
+   * Whether another attempt was to follow this one.
+   *
+   * @generated from field: bool will_retry = 17;
+   */
+  willRetry: boolean;
 };
 
 /**
@@ -407,6 +422,56 @@ export type DeliveryAttempt = Message<"alumia.webhooks.v1.DeliveryAttempt"> & {
  */
 export const DeliveryAttemptSchema: GenMessage<DeliveryAttempt> = /*@__PURE__*/
   messageDesc(file_alumia_webhooks_v1_delivery_service, 3);
+
+/**
+ * AttemptTimes splits the duration of an attempt, in milliseconds. A part is null where it did not take place (the
+ * connection was reused, the destination is an address, no TLS) or did not end.
+ *
+ * @generated from message alumia.webhooks.v1.AttemptTimes
+ */
+export type AttemptTimes = Message<"alumia.webhooks.v1.AttemptTimes"> & {
+  /**
+   * Looking up the destination's name.
+   *
+   * @generated from field: optional int32 dns_ms = 1;
+   */
+  dnsMs?: number | undefined;
+
+  /**
+   * Connecting to one of its addresses.
+   *
+   * @generated from field: optional int32 connect_ms = 2;
+   */
+  connectMs?: number | undefined;
+
+  /**
+   * TLS handshake.
+   *
+   * @generated from field: optional int32 tls_ms = 3;
+   */
+  tlsMs?: number | undefined;
+
+  /**
+   * From the connection being ready to the first byte of the answer.
+   *
+   * @generated from field: optional int32 first_byte_ms = 4;
+   */
+  firstByteMs?: number | undefined;
+
+  /**
+   * The whole attempt.
+   *
+   * @generated from field: int32 total_ms = 5;
+   */
+  totalMs: number;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.AttemptTimes.
+ * Use `create(AttemptTimesSchema)` to create a new message.
+ */
+export const AttemptTimesSchema: GenMessage<AttemptTimes> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 4);
 
 /**
  * ListWebhookDeliveriesRequest pages through one webhook's deliveries.
@@ -448,7 +513,7 @@ export type ListWebhookDeliveriesRequest = Message<"alumia.webhooks.v1.ListWebho
  * Use `create(ListWebhookDeliveriesRequestSchema)` to create a new message.
  */
 export const ListWebhookDeliveriesRequestSchema: GenMessage<ListWebhookDeliveriesRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 4);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 5);
 
 /**
  * ListWebhookDeliveriesResponse is one page of deliveries.
@@ -483,7 +548,7 @@ export type ListWebhookDeliveriesResponse = Message<"alumia.webhooks.v1.ListWebh
  * Use `create(ListWebhookDeliveriesResponseSchema)` to create a new message.
  */
 export const ListWebhookDeliveriesResponseSchema: GenMessage<ListWebhookDeliveriesResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 5);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 6);
 
 /**
  * GetDeliveryRequest names a delivery.
@@ -504,7 +569,7 @@ export type GetDeliveryRequest = Message<"alumia.webhooks.v1.GetDeliveryRequest"
  * Use `create(GetDeliveryRequestSchema)` to create a new message.
  */
 export const GetDeliveryRequestSchema: GenMessage<GetDeliveryRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 6);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 7);
 
 /**
  * GetDeliveryResponse carries the delivery.
@@ -525,7 +590,7 @@ export type GetDeliveryResponse = Message<"alumia.webhooks.v1.GetDeliveryRespons
  * Use `create(GetDeliveryResponseSchema)` to create a new message.
  */
 export const GetDeliveryResponseSchema: GenMessage<GetDeliveryResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 7);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 8);
 
 /**
  * RetryDeliveryRequest names a delivery.
@@ -546,7 +611,7 @@ export type RetryDeliveryRequest = Message<"alumia.webhooks.v1.RetryDeliveryRequ
  * Use `create(RetryDeliveryRequestSchema)` to create a new message.
  */
 export const RetryDeliveryRequestSchema: GenMessage<RetryDeliveryRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 8);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 9);
 
 /**
  * RetryDeliveryResponse carries the delivery, due now.
@@ -567,7 +632,7 @@ export type RetryDeliveryResponse = Message<"alumia.webhooks.v1.RetryDeliveryRes
  * Use `create(RetryDeliveryResponseSchema)` to create a new message.
  */
 export const RetryDeliveryResponseSchema: GenMessage<RetryDeliveryResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 9);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 10);
 
 /**
  * DeliveryService shows what became of each event at each destination, and tries again on request.
