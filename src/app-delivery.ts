@@ -8,14 +8,23 @@ import type { WebhookLoader } from "./core/webhook-loader.ts";
 import { DeliveryWorker } from "./delivery/worker.ts";
 import type { Logger } from "./observe/logger.ts";
 import { HttpClient } from "./outbound/http-client.ts";
-import type { DestinationPolicy } from "./security/ssrf.ts";
+import { createDestinationPolicy, type DestinationPolicy, type Endpoint } from "./security/ssrf.ts";
 import { VERSION } from "./version.ts";
+
+/** What outbound requests may reach: nothing of our own, nor the egress proxy as if it were a destination. */
+export function createPolicy(config: Config, ownEndpoints: () => readonly Endpoint[]): DestinationPolicy {
+  const { allowedPrivateCidrs, egressProxy } = config;
+  const proxies = egressProxy ? [{ address: egressProxy.hostname, port: egressProxy.port }] : [];
+  const forbiddenEndpoints = () => [...ownEndpoints(), ...proxies];
+  return createDestinationPolicy({ allowedPrivateCidrs, forbiddenEndpoints });
+}
 
 /** A connection for every attempt that may be under way: none waits for one while its deadline runs. */
 export function createClient(config: Config, policy: DestinationPolicy, seams: AppSeams): HttpClient {
   const { resolver, certificateAuthorities } = seams;
   return new HttpClient({
     policy,
+    proxy: config.egressProxy,
     limits: { connectionsPerOriginMax: config.deliveryConcurrency },
     ...(resolver ? { resolver } : {}),
     ...(certificateAuthorities ? { certificateAuthorities } : {}),

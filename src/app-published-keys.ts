@@ -2,7 +2,7 @@
 import { rootCertificates } from "node:tls";
 import type { AppSeams } from "./app.ts";
 import type { Clock } from "./clock.ts";
-import type { Limits } from "./config.ts";
+import type { Config, Limits } from "./config.ts";
 import { type KeyFetch, PublishedKeys } from "./core/published-keys.ts";
 import type { Logger } from "./observe/logger.ts";
 import { fetchBounded } from "./outbound/fetch.ts";
@@ -10,14 +10,15 @@ import { HttpClient } from "./outbound/http-client.ts";
 import type { DestinationPolicy } from "./security/ssrf.ts";
 
 export function createPublishedKeys(parts: {
+  config: Config;
   policy: DestinationPolicy;
   clock: Clock;
   logger: Logger;
   limits: Limits;
   seams: AppSeams;
 }): { readonly keys: PublishedKeys; readonly fetch: KeyFetch; readonly close: () => Promise<void> } {
-  const { policy, clock, logger, limits, seams } = parts;
-  const client = createClient(policy, limits, seams);
+  const { config, policy, clock, logger, limits, seams } = parts;
+  const client = createClient(config, policy, limits, seams);
   const fetch: KeyFetch = async ({ url, post }) => {
     const fetched = await fetchBounded(client, seams.vendorKeys?.urlOf(url) ?? url, {
       ...(post === undefined
@@ -49,6 +50,7 @@ export function createPublishedKeys(parts: {
 
 /** Deliveries must not take the connections that verifying needs. */
 function createClient(
+  config: Config,
   policy: DestinationPolicy,
   limits: Limits,
   { resolver, certificateAuthorities }: AppSeams,
@@ -56,6 +58,7 @@ function createClient(
   const connections = limits.publishedKeyFetchesMax;
   return new HttpClient({
     policy,
+    proxy: config.egressProxy,
     limits: { connectionsMax: connections, connectionsPerOriginMax: connections, waitersMax: connections },
     ...(resolver ? { resolver } : {}),
     ...(certificateAuthorities ? { certificateAuthorities } : {}),

@@ -1,7 +1,7 @@
 /** Composition root: builds everything, starts it in order, stops it in the opposite order. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
-import { createClient, createWorker } from "./app-delivery.ts";
+import { createClient, createPolicy, createWorker } from "./app-delivery.ts";
 import { createPublishedKeys } from "./app-published-keys.ts";
 import { createReceiving } from "./app-receiving.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -28,7 +28,7 @@ import { Watchdog } from "./edge/watchdog.ts";
 import type { Logger } from "./observe/logger.ts";
 import { createRpcServer } from "./rpc/server.ts";
 import { createSecretBox, type SecretBox } from "./security/secret-box.ts";
-import { checkDestinationUrl, createDestinationPolicy, type Resolver } from "./security/ssrf.ts";
+import { checkDestinationUrl, type Resolver } from "./security/ssrf.ts";
 import { BLOCKED_RULES, type UrlCheck } from "./security/url-policy.ts";
 import { openMasterKey } from "./store/local-secrets.ts";
 import { Maintenance } from "./store/maintenance.ts";
@@ -137,10 +137,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
   const { pool, orm } = store;
   const clock = seams.clock ?? systemClock;
   let port = config.port;
-  const policy = createDestinationPolicy({
-    allowedPrivateCidrs: config.allowedPrivateCidrs,
-    forbiddenEndpoints: () => [{ address: config.host, port }, ...store.endpoints],
-  });
+  const policy = createPolicy(config, () => [{ address: config.host, port }, ...store.endpoints]);
   const onUnusable = (webhook: string, err: unknown) =>
     logger.error({ webhook, err }, "a stored secret cannot be used");
   const prepare = (record: WebhookRecord) => new ReceivingWebhook(record, box, onUnusable);
@@ -164,7 +161,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     onRelease: () => worker.wake(),
     onDatabaseTime: noteDatabaseTime,
   });
-  const { keys, fetch, close: closeKeys } = createPublishedKeys({ policy, clock, logger, limits, seams });
+  const { keys, fetch, close: closeKeys } = createPublishedKeys({ config, policy, clock, logger, limits, seams });
   const wake = () => worker.wake();
   const webhooks = new Webhooks({
     orm,

@@ -1,5 +1,9 @@
 /** One kind of setting each: text of an environment variable → value, or a ConfigError that names the variable. */
 import { BlockList, isIP } from "node:net";
+import { resolve } from "node:path";
+import { parseSchedule } from "./delivery/retry-policy.ts";
+import type { EgressProxy } from "./outbound/dial.ts";
+import { hostnameOf, portOf } from "./security/url-policy.ts";
 
 /** A setting that cannot be used. The message names the variable and what it takes, in one line whatever it quotes. */
 export class ConfigError extends Error {
@@ -33,6 +37,34 @@ export function parseOrigin(name: string, value: string | undefined): string | u
     throw new ConfigError(`${name} takes an origin such as https://hooks.example.com, without a path, not "${value}"`);
   }
   return url.origin;
+}
+
+/** The URL of an HTTP proxy, with a name and a password or without. The message of its refusal repeats neither. */
+export function parseProxy(name: string, value: string | undefined): EgressProxy | undefined {
+  if (value === undefined) return undefined;
+  const url = URL.parse(value);
+  const plain = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && !url.search && !url.hash;
+  const credentials = plain ? decodeCredentials(url) : undefined;
+  if (!plain || credentials === undefined) {
+    const example = "http://name:password@proxy.example.com:3128";
+    throw new ConfigError(`${name} takes a proxy's URL such as ${example}, without a path`);
+  }
+  return {
+    secure: url.protocol === "https:",
+    hostname: hostnameOf(url),
+    port: portOf(url),
+    authorization: credentials === "" ? undefined : `Basic ${Buffer.from(credentials).toString("base64")}`,
+  };
+}
+
+/** The name and password of a URL with a colon between; empty if it has none, undefined if they cannot be decoded. */
+function decodeCredentials({ username, password }: URL): string | undefined {
+  if (username === "" && password === "") return "";
+  try {
+    return `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Origins separated by commas, or "*" alone. */
@@ -105,4 +137,30 @@ export function addressRanges(cidrs: readonly string[]): BlockList {
     ranges.addSubnet(address, Number(bits), isIP(address) === 6 ? "ipv6" : "ipv4");
   }
   return ranges;
+}
+
+/** Paths of PEM files: the certificate with its intermediates, and its private key. */
+export interface TlsFiles {
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
+/** Both files or none. */
+export function parseTlsFiles(cert: string | undefined, key: string | undefined): TlsFiles | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined)
+    throw new ConfigError("TLS_CERT is required with TLS_KEY: the path of the certificate in PEM");
+  if (key === undefined) throw new ConfigError("TLS_KEY is required with TLS_CERT: the path of the private key in PEM");
+  return { certPath: resolve(cert), keyPath: resolve(key) };
+}
+
+/** The delays of DELIVERY_SCHEDULE, milliseconds. */
+export function parseDeliverySchedule(value: string): readonly number[] {
+  try {
+    const delays = parseSchedule(value);
+    if (delays[0] !== 0) throw new RangeError("begins with 0s: the first attempt is made at once");
+    return delays;
+  } catch (error) {
+    throw new ConfigError(`DELIVERY_SCHEDULE ${(error as Error).message}`);
+  }
 }

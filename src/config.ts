@@ -11,15 +11,19 @@ import {
   parseApiKey,
   parseCidrs,
   parseDatabaseUrl,
+  parseDeliverySchedule,
   parseInteger,
   parseKey,
   parseOrigin,
   parseOrigins,
+  parseProxy,
+  parseTlsFiles,
   requireKey,
+  type TlsFiles,
 } from "./config-values.ts";
-import { parseSchedule } from "./delivery/retry-policy.ts";
+import type { EgressProxy } from "./outbound/dial.ts";
 
-export { API_KEY_PATTERN, addressRanges, ConfigError } from "./config-values.ts";
+export { API_KEY_PATTERN, addressRanges, ConfigError, type TlsFiles } from "./config-values.ts";
 
 /** Bounds that no environment variable changes. */
 export const LIMITS = Object.freeze({
@@ -188,12 +192,6 @@ export const LIMITS = Object.freeze({
 /** The bounds by name; tests put other numbers in place of some. */
 export type Limits = Readonly<Record<keyof typeof LIMITS, number>>;
 
-/** Paths of PEM files: the certificate with its intermediates, and its private key. */
-export interface TlsFiles {
-  readonly certPath: string;
-  readonly keyPath: string;
-}
-
 /** Everything the service is told from outside. */
 export interface Config {
   readonly host: string;
@@ -212,6 +210,8 @@ export interface Config {
   readonly maxPayloadBytes: number;
   readonly allowedPrivateCidrs: readonly string[];
   readonly trustedProxyCidrs: readonly string[];
+  /** The HTTP proxy through which all outbound requests go. */
+  readonly egressProxy: EgressProxy | undefined;
   readonly deliveryScheduleMs: readonly number[];
   readonly deliveryTimeoutMs: number;
   readonly deliveryLeaseMs: number;
@@ -241,7 +241,7 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
   const config: Config = {
     host: text("HOST") ?? "127.0.0.1",
     port: integer("PORT", 8080, 0, 65_535),
-    tls: tlsFiles(text("TLS_CERT"), text("TLS_KEY")),
+    tls: parseTlsFiles(text("TLS_CERT"), text("TLS_KEY")),
     publicUrl: parseOrigin("PUBLIC_URL", text("PUBLIC_URL")),
     corsOrigins: parseOrigins("CORS_ORIGINS", text("CORS_ORIGINS")),
     databaseUrl: parseDatabaseUrl(text("DATABASE_URL")),
@@ -256,7 +256,8 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
       ...(options.dev ? LOOPBACK_CIDRS : []),
     ],
     trustedProxyCidrs: parseCidrs("TRUSTED_PROXY_CIDRS", text("TRUSTED_PROXY_CIDRS")),
-    deliveryScheduleMs: schedule(text("DELIVERY_SCHEDULE") ?? DEFAULT_SCHEDULE),
+    egressProxy: parseProxy("EGRESS_PROXY", text("EGRESS_PROXY")),
+    deliveryScheduleMs: parseDeliverySchedule(text("DELIVERY_SCHEDULE") ?? DEFAULT_SCHEDULE),
     deliveryTimeoutMs: timeoutMs,
     deliveryLeaseMs: leaseMs,
     deliveryConcurrency: integer("DELIVERY_CONCURRENCY", 128, 1, 2_000),
@@ -273,28 +274,10 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
   return Object.freeze(config);
 }
 
-function tlsFiles(cert: string | undefined, key: string | undefined): TlsFiles | undefined {
-  if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined)
-    throw new ConfigError("TLS_CERT is required with TLS_KEY: the path of the certificate in PEM");
-  if (key === undefined) throw new ConfigError("TLS_KEY is required with TLS_CERT: the path of the private key in PEM");
-  return { certPath: resolve(cert), keyPath: resolve(key) };
-}
-
 /** How history is cut into partitions: daily for a month, wider ones for longer. */
 export function partitionPlan({ retentionDays }: Pick<Config, "retentionDays">): {
   readonly daysAhead: number;
   readonly widthDays: number;
 } {
   return { daysAhead: LIMITS.partitionDaysAhead, widthDays: Math.ceil(retentionDays / LIMITS.partitionsKeptMax) };
-}
-
-function schedule(value: string): readonly number[] {
-  try {
-    const delays = parseSchedule(value);
-    if (delays[0] !== 0) throw new RangeError("begins with 0s: the first attempt is made at once");
-    return delays;
-  } catch (error) {
-    throw new ConfigError(`DELIVERY_SCHEDULE ${(error as Error).message}`);
-  }
 }

@@ -24,6 +24,7 @@ test("defaults", () => {
     maxPayloadBytes: 5 * 1024 * 1024,
     allowedPrivateCidrs: [],
     trustedProxyCidrs: [],
+    egressProxy: undefined,
     deliveryScheduleMs: [
       0,
       5_000,
@@ -58,6 +59,18 @@ const taken: [name: string, value: string, field: keyof Config, expected: unknow
   ["PUBLIC_URL", "HTTPS://Hooks.Example.com:443/", "publicUrl", "https://hooks.example.com"],
   ["PUBLIC_URL", "http://localhost:8080", "publicUrl", "http://localhost:8080"],
   ["CORS_ORIGINS", "*", "corsOrigins", ["*"]],
+  [
+    "EGRESS_PROXY",
+    "http://proxy.internal:3128",
+    "egressProxy",
+    { secure: false, hostname: "proxy.internal", port: 3128, authorization: undefined },
+  ],
+  [
+    "EGRESS_PROXY",
+    "https://name:p%40ss%3A@[fd12::1]/",
+    "egressProxy",
+    { secure: true, hostname: "fd12::1", port: 443, authorization: `Basic ${btoa("name:p@ss:")}` },
+  ],
   [
     "CORS_ORIGINS",
     "https://Dash.example.com:443/, http://localhost:3000",
@@ -141,6 +154,10 @@ describe("a wrong value is one line that names the variable and what it takes", 
     ["ALLOWED_PRIVATE_CIDRS", "10.0.0.0/8 fd00::/8", cidrs],
     ["TRUSTED_PROXY_CIDRS", "localhost", cidrs],
     ["TRUSTED_PROXY_CIDRS", "::1/129", cidrs],
+    ["EGRESS_PROXY", "proxy.internal:3128", "takes a proxy's URL such as http://"],
+    ["EGRESS_PROXY", "socks5://proxy.internal:1080", "takes a proxy's URL such as http://"],
+    ["EGRESS_PROXY", "http://proxy.internal:3128/path", "takes a proxy's URL such as http://"],
+    ["EGRESS_PROXY", "http://name:%zz@proxy.internal", "takes a proxy's URL such as http://"],
     ["DELIVERY_SCHEDULE", "soon", "takes delays such as 0s,5s,5m,2h,1d"],
     ["DELIVERY_SCHEDULE", "8d", "takes delays of at most 7d each"],
     ["DELIVERY_SCHEDULE", Array(51).fill("1s").join(), "takes at most 50 delays, not 51"],
@@ -158,8 +175,9 @@ describe("a wrong value is one line that names the variable and what it takes", 
     expect(() => loadConfig({ [name]: "hunter2" })).not.toThrow(/hunter2/);
   });
 
-  test("a password in DATABASE_URL is not quoted", () => {
+  test("a password in a URL is not quoted", () => {
     expect(() => loadConfig({ DATABASE_URL: "mysql://user:hunter2@host/x" })).not.toThrow(/hunter2/);
+    expect(() => loadConfig({ EGRESS_PROXY: "socks5://user:hunter2@host" })).not.toThrow(/hunter2/);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
  * One connection to one origin, kept alive between exchanges: an undici Client, which speaks HTTP/1.1, over
- * sockets from `openConnection`. A Client of its own for every connection, because undici's Agent and Pool queue
+ * sockets from a `Dialler`. A Client of its own for every connection, because undici's Agent and Pool queue
  * without bound and cannot give up a socket that is still connecting.
  *
  * unconnected → (exchange) → busy → idle → busy → … → destroyed
@@ -12,8 +12,17 @@
 import type { Socket } from "node:net";
 import { type buildConnector, Client } from "undici";
 import { hostnameOf, portOf } from "../security/url-policy.ts";
-import { type ConnectGuard, type ConnectTimes, NO_CONNECT, openConnection } from "./connector.ts";
+import { dialDirectly } from "./connector.ts";
+import {
+  type ClientCertificate,
+  type ConnectGuard,
+  type ConnectTarget,
+  type ConnectTimes,
+  type Dial,
+  NO_CONNECT,
+} from "./dial.ts";
 import { ProtocolError } from "./exchange.ts";
+import { dialThroughProxy } from "./tunnel.ts";
 
 /** Limits of one connection. */
 export interface ConnectionLimits {
@@ -42,12 +51,24 @@ export class ConnectionLostError extends Error {
   }
 }
 
+/** Whom a connection is to, and as whom. */
+export interface Peer {
+  readonly url: URL;
+  readonly certificate: ClientCertificate | undefined;
+}
+
+/** Connections are shared by those whose peers are the same. */
+export function keyOf({ url, certificate }: Peer): string {
+  return certificate === undefined ? url.origin : `${url.origin} ${certificate.id}`;
+}
+
 export class Connection {
-  readonly origin: string;
+  readonly key: string;
   readonly client: Client;
   readonly #guard: ConnectGuard;
   readonly #onIdleLost: (connection: Connection) => void;
   readonly #exchangeBytesMax: number;
+  #dial: Dial | null = null;
   #socket: Socket | null = null;
   #remoteAddress: string | null = null;
   #connectsLeft = 0;
@@ -58,13 +79,16 @@ export class Connection {
   #firstByteMs: number | null = null;
   #busy = false;
   #closeReason: unknown = null;
+  /** What the socket itself said of its end, which undici may not have seen. */
+  #socketError: Error | null = null;
 
-  constructor(url: URL, guard: ConnectGuard, limits: ConnectionLimits, onIdleLost: (connection: Connection) => void) {
-    this.origin = url.origin;
+  constructor(peer: Peer, guard: ConnectGuard, limits: ConnectionLimits, onIdleLost: (connection: Connection) => void) {
+    const { url, certificate } = peer;
+    this.key = keyOf(peer);
     this.#guard = guard;
     this.#onIdleLost = onIdleLost;
     this.#exchangeBytesMax = limits.exchangeBytesMax;
-    const target = { secure: url.protocol === "https:", hostname: hostnameOf(url), port: portOf(url) };
+    const target = { secure: url.protocol === "https:", hostname: hostnameOf(url), port: portOf(url), certificate };
     this.client = new Client(url.origin, {
       connect: (_options, callback) => this.#connect(target, callback),
       pipelining: 1,
@@ -89,6 +113,17 @@ export class Connection {
     return { ...this.#connectTimes, firstByteMs: this.#firstByteMs };
   }
 
+  /** Whether the current exchange still waits for the egress proxy to accept its connection. */
+  get waitsForProxy(): boolean {
+    return this.#socket === null && this.#dial?.waitsForProxy === true;
+  }
+
+  /** The TLS alert with which the peer ended the current connection; null: none. */
+  get alert(): Error | null {
+    const error = this.#socketError;
+    return error !== null && "code" in error && /^ERR_SSL_.*_ALERT_/.test(String(error.code)) ? error : null;
+  }
+
   /** Marks the start of an exchange, which may connect once. */
   begin(): void {
     this.#busy = true;
@@ -107,13 +142,10 @@ export class Connection {
 
   /** Gives the connection up at once, also while it is connecting. Resolves when its socket is closed. */
   async destroy(): Promise<void> {
-    const socket = this.#socket;
-    const closed = socket === null || socket.closed ? Promise.resolve() : onceClosed(socket);
-    socket?.destroy();
-    await Promise.all([this.client.destroy(), closed]);
+    await Promise.all([this.#dial?.abandon(), this.client.destroy()]);
   }
 
-  #connect(target: Parameters<typeof openConnection>[0], callback: buildConnector.Callback): void {
+  #connect(target: ConnectTarget, callback: buildConnector.Callback): void {
     if (this.#connectsLeft === 0) {
       const error = new ConnectionLostError(this.#closeReason);
       process.nextTick(() => callback(error, null));
@@ -121,14 +153,22 @@ export class Connection {
     }
     this.#connectsLeft -= 1;
     this.#remoteAddress = null;
-    this.#socket = openConnection(target, this.#guard, this.#connectTimes, (error, socket) => {
-      if (error !== null || socket === null) {
+    this.#socket = null;
+    this.#socketError = null;
+    const dial = this.#guard.proxy === undefined ? dialDirectly : dialThroughProxy;
+    this.#dial = dial(target, this.#guard, this.#connectTimes, (error, dialled) => {
+      if (error !== null || dialled === null) {
         callback(error ?? new ConnectionLostError(null), null);
         return;
       }
-      this.#remoteAddress = socket.remoteAddress ?? null;
+      const { socket } = dialled;
+      this.#socket = socket;
+      this.#remoteAddress = dialled.remoteAddress;
       this.#bytesBefore = socket.bytesRead;
       this.#readyAtMs = performance.now();
+      socket.on("error", (reason) => {
+        this.#socketError ??= reason;
+      });
       socket.on("readable", () => this.#read(socket));
       callback(null, socket);
     });
@@ -144,10 +184,4 @@ export class Connection {
     this.#closeReason = error;
     if (!this.#busy) this.#onIdleLost(this);
   }
-}
-
-function onceClosed(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    socket.once("close", () => resolve());
-  });
 }

@@ -5,75 +5,28 @@
  */
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { BlockedAddressError, guardedLookup, isAllowedAddress, ResolveError } from "../security/ssrf.ts";
 import {
-  BlockedAddressError,
-  type DestinationPolicy,
-  guardedLookup,
-  isAllowedAddress,
-  ResolveError,
-  type Resolver,
-} from "../security/ssrf.ts";
+  ConnectError,
+  type ConnectGuard,
+  type ConnectStage,
+  type ConnectTarget,
+  closeSocket,
+  type Dialler,
+  stopwatch,
+  TCP_KEEP_ALIVE_MS,
+  tlsOptions,
+} from "./dial.ts";
 
 /** How long one of several addresses of a name is tried before the next is tried too, milliseconds (RFC 8305 §5). */
 const ADDRESS_ATTEMPT_MS = 1_000;
-/** Idle time after which the kernel probes an open connection, milliseconds. */
-const TCP_KEEP_ALIVE_MS = 60_000;
 
-/** Where a connection failed. */
-export type ConnectStage = "blocked_address" | "dns" | "connect" | "tls";
-
-/** A connection that could not be made. `cause` is the system's error: for the log, not for the record. */
-export class ConnectError extends Error {
-  override readonly name = "ConnectError";
-  readonly code = "ERR_DESTINATION_CONNECT";
-  readonly stage: ConnectStage;
-
-  constructor(stage: ConnectStage, cause: unknown) {
-    super(`connecting to the destination failed (${stage})`, { cause });
-    this.stage = stage;
-  }
-}
-
-/** What a connection is made under. */
-export interface ConnectGuard {
-  readonly policy: DestinationPolicy;
-  readonly resolver: Resolver;
-  /** PEM certificates trusted instead of the system's; undefined: the system's. */
-  readonly certificateAuthorities: string | undefined;
-}
-
-/** A destination's own coordinates; `hostname` without brackets. */
-export interface ConnectTarget {
-  readonly secure: boolean;
-  readonly hostname: string;
-  readonly port: number;
-}
-
-/** How long each stage of a connection took, milliseconds; null: it did not take place, or did not end. */
-export interface ConnectTimes {
-  dnsMs: number | null;
-  connectMs: number | null;
-  tlsMs: number | null;
-}
-
-export const NO_CONNECT: Readonly<ConnectTimes> = Object.freeze({ dnsMs: null, connectMs: null, tlsMs: null });
-
-/**
- * Starts a connection. `callback` is called once: with the socket when it is ready for a request, or with a
- * ConnectError, after which the socket is destroyed. Returns the socket under way so that it can be given up at
- * any time, or null where an IP literal is refused before any socket is made. Sets no deadline of its own. `times` is
- * filled in as the stages end.
- */
-export function openConnection(
-  target: ConnectTarget,
-  guard: ConnectGuard,
-  times: ConnectTimes,
-  callback: (error: ConnectError | null, socket: Socket | null) => void,
-): Socket | null {
+/** Connects straight to the destination. */
+export const dialDirectly: Dialler = (target, guard, times, callback) => {
   const { hostname, port } = target;
   if (isIP(hostname) !== 0 && !isAllowedAddress(hostname, port, guard.policy)) {
     process.nextTick(callback, new ConnectError("blocked_address", new BlockedAddressError()), null);
-    return null;
+    return { waitsForProxy: false, abandon: () => Promise.resolve() };
   }
   const lap = stopwatch();
   const socket = startSocket(target, guard, () => {
@@ -100,12 +53,12 @@ export function openConnection(
     if (settled || socket.destroyed) return;
     settled = true;
     if (target.secure) times.tlsMs = lap();
-    callback(null, socket);
+    callback(null, { socket, remoteAddress: socket.remoteAddress ?? null });
   });
   socket.setNoDelay(true);
   socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
-  return socket;
-}
+  return { waitsForProxy: false, abandon: () => closeSocket(socket) };
+};
 
 function startSocket(target: ConnectTarget, guard: ConnectGuard, onResolved: () => void): Socket {
   const options = {
@@ -115,17 +68,7 @@ function startSocket(target: ConnectTarget, guard: ConnectGuard, onResolved: () 
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS,
   };
-  if (!target.secure) return connectTcp(options);
-  return connectTls({
-    ...options,
-    // No server name is sent for an IP address (RFC 6066 §3); the certificate is then matched against the address.
-    servername: isIP(target.hostname) === 0 ? target.hostname : "",
-    ALPNProtocols: ["http/1.1"],
-    minVersion: "TLSv1.2",
-    // Said outright, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
-    rejectUnauthorized: true,
-    ...(guard.certificateAuthorities === undefined ? {} : { ca: guard.certificateAuthorities }),
-  });
+  return target.secure ? connectTls({ ...options, ...tlsOptions(target, guard) }) : connectTcp(options);
 }
 
 function timedLookup(
@@ -141,17 +84,8 @@ function timedLookup(
     });
 }
 
-/** Each call answers with the milliseconds since the one before. */
-function stopwatch(): () => number {
-  let lastMs = performance.now();
-  return () => {
-    const sinceMs = performance.now() - lastMs;
-    lastMs += sinceMs;
-    return sinceMs;
-  };
-}
-
-function stageOf(error: unknown, inHandshake: boolean): ConnectStage {
+/** Which stage an error of a connection belongs to. */
+export function stageOf(error: unknown, inHandshake: boolean): ConnectStage {
   if (error instanceof BlockedAddressError) return "blocked_address";
   if (error instanceof ResolveError) return "dns";
   return inHandshake ? "tls" : "connect";

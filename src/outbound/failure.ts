@@ -1,10 +1,11 @@
 /** The closed list of reasons why an exchange failed, and which error is which. Pure. */
 import { errors } from "undici";
 import { ConnectionLostError } from "./connection.ts";
-import { ConnectError } from "./connector.ts";
 import { AbortedError, DeadlineError } from "./deadline.ts";
+import { ConnectError } from "./dial.ts";
 import { ProtocolError } from "./exchange.ts";
 import { ClientBusyError } from "./http-client.ts";
+import { ProxyError } from "./tunnel.ts";
 
 /** Codes of failures, as stored and shown with attempts. */
 export const FAILURE_CODES = [
@@ -14,6 +15,8 @@ export const FAILURE_CODES = [
   "connect",
   /** The TLS handshake failed, or the certificate does not hold. */
   "tls",
+  /** The egress proxy cannot be reached, or did not open a tunnel for a reason that is not the peer's. */
+  "proxy",
   /** The deadline came before the response was complete. */
   "timeout",
   /** The name or an address of it is one that may not be reached. */
@@ -56,6 +59,15 @@ const CERTIFICATE_MESSAGES: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "certificate chain is incomplete",
 };
 
+/** What a peer says of our certificate, or of there being none, by OpenSSL's codes of TLS alerts. */
+const ALERTS: readonly (readonly [code: RegExp, problem: string])[] = [
+  [/ALERT_CERTIFICATE_REQUIRED$/, "requires a client certificate"],
+  [
+    /ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(?:UNKNOWN|EXPIRED|REVOKED))$/,
+    "does not accept our certificate",
+  ],
+];
+
 /** llhttp's words for the end of the stream in the middle of a message; undici passes on no code of its. */
 const PARSER_END_OF_STREAM = "Invalid EOF state";
 
@@ -87,15 +99,27 @@ function connectFailure(error: ConnectError, peer: string): Failure {
       return { code: "dns", message: `${peer}'s host name does not resolve.` };
     case "tls": {
       const problem = CERTIFICATE_MESSAGES[code];
-      const message = problem ? `${peer}'s ${problem}.` : `The TLS handshake with ${inSentence(peer)} failed.`;
-      return { code: "tls", message };
+      const failed = alertOf(code, peer) ?? `The TLS handshake with ${inSentence(peer)} failed.`;
+      return { code: "tls", message: problem ? `${peer}'s ${problem}.` : failed };
     }
+    case "proxy":
+      return { code: "proxy", message: proxyProblem(error.cause, code) };
     case "connect": {
+      if (error.cause instanceof ProxyError) {
+        const message = `The egress proxy could not connect to ${inSentence(peer)} (status ${error.cause.status}).`;
+        return { code: "connect", message };
+      }
       const problem = CONNECT_MESSAGES[code];
       const message = problem ? `${peer} ${problem}.` : `No connection to ${inSentence(peer)} could be made.`;
       return { code: "connect", message };
     }
   }
+}
+
+function proxyProblem(error: unknown, code: string): string {
+  const status = error instanceof ProxyError ? error.status : null;
+  if (status !== null) return `The egress proxy refused the tunnel with status ${status}.`;
+  return `The egress proxy ${CONNECT_MESSAGES[code] ?? "did not answer as a proxy should"}.`;
 }
 
 function transportFailure(error: unknown, peer: string, hasStatus: boolean): Failure {
@@ -107,7 +131,7 @@ function transportFailure(error: unknown, peer: string, hasStatus: boolean): Fai
   }
   if (isMalformed(error, hasStatus)) return { code: "protocol", message: `${peer}'s answer is not valid HTTP/1.1.` };
   if (/^ERR_(SSL|TLS)_/.test(codeOf(error))) {
-    return { code: "tls", message: `The TLS connection to ${inSentence(peer)} broke.` };
+    return { code: "tls", message: alertOf(codeOf(error), peer) ?? `The TLS connection to ${inSentence(peer)} broke.` };
   }
   return reset(peer);
 }
@@ -116,6 +140,11 @@ const reset = (peer: string): Failure => ({
   code: "reset",
   message: `${peer} closed the connection before the response was complete.`,
 });
+
+function alertOf(code: string, peer: string): string | undefined {
+  const alert = ALERTS.find(([pattern]) => pattern.test(code));
+  return alert && `${peer} ${alert[1]}.`;
+}
 
 const inSentence = (peer: string): string => peer.charAt(0).toLowerCase() + peer.slice(1);
 

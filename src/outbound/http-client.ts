@@ -1,15 +1,15 @@
 /**
  * The pool of outbound connections: bounded for each origin and in total, kept alive and reused (latest first).
- * The guard judges a connection when it is made; a reused one was judged then. No redirects, no proxies, no
- * decompression, no pipelining: an exchange has a connection to itself.
+ * The guard judges a connection when it is made; a reused one was judged then. Connections with a client certificate
+ * are shared by nobody without it. No redirects, no proxies but the one that is configured, no decompression, no pipelining: an exchange has a connection to itself.
  *
  * Who asks while the bounds are reached waits, first come first served, in a queue that is bounded too; an idle
  * connection of another origin is closed to make room.
  */
 import type { DestinationPolicy, Resolver } from "../security/ssrf.ts";
 import { systemResolver } from "../security/ssrf.ts";
-import { Connection, type ConnectionLimits } from "./connection.ts";
-import type { ConnectGuard } from "./connector.ts";
+import { Connection, type ConnectionLimits, keyOf, type Peer } from "./connection.ts";
+import type { ConnectGuard, EgressProxy } from "./dial.ts";
 
 /** Bounds of the client. */
 export interface HttpClientLimits extends ConnectionLimits {
@@ -37,6 +37,8 @@ export interface HttpClientOptions {
   readonly resolver?: Resolver;
   /** PEM certificates trusted instead of the system's. Default: the system's. */
   readonly certificateAuthorities?: string;
+  /** Default: none. */
+  readonly proxy?: EgressProxy | undefined;
   readonly limits?: Partial<HttpClientLimits>;
 }
 
@@ -46,7 +48,7 @@ export class ClientBusyError extends Error {
 }
 
 interface Waiter {
-  readonly url: URL;
+  readonly peer: Peer;
   readonly take: (connection: Connection) => void;
   readonly refuse: (error: unknown) => void;
 }
@@ -55,7 +57,7 @@ export class HttpClient {
   readonly policy: DestinationPolicy;
   readonly #guard: ConnectGuard;
   readonly #limits: HttpClientLimits;
-  readonly #byOrigin = new Map<string, Set<Connection>>();
+  readonly #byKey = new Map<string, Set<Connection>>();
   /** In the order in which they became idle. */
   readonly #idle = new Set<Connection>();
   readonly #waiters = new Set<Waiter>();
@@ -70,6 +72,7 @@ export class HttpClient {
       policy: options.policy,
       resolver: options.resolver ?? systemResolver,
       certificateAuthorities: options.certificateAuthorities,
+      proxy: options.proxy,
     };
   }
 
@@ -79,14 +82,14 @@ export class HttpClient {
   }
 
   /**
-   * A connection to the url's origin for one exchange; `release` must follow. Rejects with ClientBusyError if the
+   * A connection to the peer's origin for one exchange; `release` must follow. Rejects with ClientBusyError if the
    * queue is full or the client closed, and with the signal's reason when it aborts the wait.
    */
-  acquire(url: URL, signal: AbortSignal): Promise<Connection> {
+  acquire(peer: Peer, signal: AbortSignal): Promise<Connection> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       if (this.#closed) return reject(new ClientBusyError("the client is closed"));
-      const connection = this.#take(url);
+      const connection = this.#take(peer);
       if (connection !== null) return resolve(connection);
       if (this.#waiters.size >= this.#limits.waitersMax) {
         return reject(new ClientBusyError("too many attempts wait for a connection"));
@@ -96,7 +99,7 @@ export class HttpClient {
         signal.removeEventListener("abort", onAbort);
       };
       const waiter: Waiter = {
-        url,
+        peer,
         take: (taken) => {
           settle();
           resolve(taken);
@@ -124,14 +127,14 @@ export class HttpClient {
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiter of [...this.#waiters]) waiter.refuse(new ClientBusyError("the client is closed"));
-    for (const connections of [...this.#byOrigin.values()]) {
+    for (const connections of [...this.#byKey.values()]) {
       for (const connection of [...connections]) this.#discard(connection);
     }
     await Promise.all([...this.#closing]);
   }
 
-  #take(url: URL): Connection | null {
-    const connections = this.#byOrigin.get(url.origin);
+  #take(peer: Peer): Connection | null {
+    const connections = this.#byKey.get(keyOf(peer));
     const idle = this.#latestIdle(connections);
     if (idle !== null) {
       this.#idle.delete(idle);
@@ -140,7 +143,7 @@ export class HttpClient {
     }
     if (connections !== undefined && connections.size >= this.#limits.connectionsPerOriginMax) return null;
     if (this.#open >= this.#limits.connectionsMax && !this.#closeOldestIdle()) return null;
-    return this.#openNew(url);
+    return this.#openNew(peer);
   }
 
   #latestIdle(connections: Set<Connection> | undefined): Connection | null {
@@ -157,23 +160,23 @@ export class HttpClient {
     return false;
   }
 
-  #openNew(url: URL): Connection {
-    const connection = new Connection(url, this.#guard, this.#limits, (lost) => {
+  #openNew(peer: Peer): Connection {
+    const connection = new Connection(peer, this.#guard, this.#limits, (lost) => {
       this.#discard(lost);
       this.#serveWaiters();
     });
-    const connections = this.#byOrigin.get(url.origin) ?? new Set();
+    const connections = this.#byKey.get(connection.key) ?? new Set();
     connections.add(connection);
-    this.#byOrigin.set(url.origin, connections);
+    this.#byKey.set(connection.key, connections);
     this.#open += 1;
     connection.begin();
     return connection;
   }
 
   #discard(connection: Connection): void {
-    const connections = this.#byOrigin.get(connection.origin);
+    const connections = this.#byKey.get(connection.key);
     if (!connections?.delete(connection)) return;
-    if (connections.size === 0) this.#byOrigin.delete(connection.origin);
+    if (connections.size === 0) this.#byKey.delete(connection.key);
     this.#idle.delete(connection);
     this.#open -= 1;
     const closed = connection.destroy().finally(() => this.#closing.delete(closed));
@@ -183,7 +186,7 @@ export class HttpClient {
   #serveWaiters(): void {
     if (this.#closed) return;
     for (const waiter of this.#waiters) {
-      const connection = this.#take(waiter.url);
+      const connection = this.#take(waiter.peer);
       if (connection !== null) waiter.take(connection);
     }
   }

@@ -1,11 +1,12 @@
 /** One request under the guard: URL check, connection, exchange. A remote failure is a result, never an exception. */
 import { BLOCKED_RULES, checkDestinationUrl } from "../security/url-policy.ts";
-import type { ExchangeTimes } from "./connection.ts";
-import { NO_CONNECT } from "./connector.ts";
+import type { Connection, ExchangeTimes } from "./connection.ts";
 import { DeadlineError } from "./deadline.ts";
+import { type ClientCertificate, ConnectError, NO_CONNECT } from "./dial.ts";
 import { type Exchange, exchange, type Header } from "./exchange.ts";
 import { type Failure, failureOf } from "./failure.ts";
 import { ClientBusyError, type HttpClient } from "./http-client.ts";
+import { ProxyError } from "./tunnel.ts";
 
 /** Response header bytes kept unless the request says otherwise; each line counts with ": " and CRLF. */
 export const RESPONSE_HEADER_BYTES_MAX = 8 * 1024;
@@ -19,6 +20,8 @@ export interface OutboundRequest {
   /** Response bytes kept. */
   readonly responseBodyBytesMax: number;
   readonly responseHeaderBytesMax?: number;
+  /** Shown to the peer; default: none. */
+  readonly certificate?: ClientCertificate | undefined;
 }
 
 export interface OutboundResult {
@@ -33,7 +36,8 @@ export interface OutboundResult {
 /** The times of what did not take place. */
 export const NO_TIMES: ExchangeTimes = Object.freeze({ ...NO_CONNECT, firstByteMs: null });
 
-const NO_EXCHANGE: Exchange = Object.freeze({
+/** The answer of what was not sent. */
+export const NO_EXCHANGE: Exchange = Object.freeze({
   statusCode: null,
   headers: [],
   retryAfter: null,
@@ -58,15 +62,24 @@ export async function sendRequest(
     const code = BLOCKED_RULES.has(check.rule) ? "blocked_address" : "invalid_url";
     return notSent({ code, message: `${peer}'s URL ${check.message}.` });
   }
-  const connection = await client.acquire(check.url, signal).catch((error: unknown) => asBusy(error));
+  const connection = await client
+    .acquire({ url: check.url, certificate: request.certificate }, signal)
+    .catch((error: unknown) => asBusy(error));
   if (connection instanceof Error) return notSent(failureOf(connection, peer));
   const { responseHeaderBytesMax = RESPONSE_HEADER_BYTES_MAX } = request;
   const path = check.url.pathname + check.url.search;
   const response = await exchange(connection, { ...request, path, responseHeaderBytesMax }, signal);
   const { remoteAddress, times } = connection;
+  const error = response.error === null ? null : reasonOf(response.error, connection);
   client.release(connection, response.reusable);
-  const failure = response.error === null ? null : failureOf(response.error, peer, response.statusCode !== null);
+  const failure = error === null ? null : failureOf(error, peer, response.statusCode !== null);
   return { response, failure, remoteAddress, times };
+}
+
+/** What the connection knows better than the exchange that failed on it. */
+function reasonOf(error: unknown, { alert, waitsForProxy }: Connection): unknown {
+  const late = waitsForProxy && error instanceof DeadlineError;
+  return late ? new ConnectError("proxy", new ProxyError(null, { code: "ETIMEDOUT" })) : (alert ?? error);
 }
 
 const notSent = (failure: Failure): OutboundResult => ({

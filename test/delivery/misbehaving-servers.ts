@@ -5,7 +5,7 @@ import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 
 const fixture = (name: string) => readFileSync(new URL(`../support/tls/${name}`, import.meta.url), "utf8");
 export const localhostCertificate = fixture("localhost-cert.pem");
-const localhostKey = fixture("localhost-key.pem");
+export const localhostKey = fixture("localhost-key.pem");
 /** Valid until 2020. */
 export const expiredCertificate = fixture("expired-cert.pem");
 export const expiredKey = fixture("renewed-key.pem");
