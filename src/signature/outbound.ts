@@ -1,5 +1,5 @@
-/** Signatures of our own deliveries: Standard Webhooks 1.0.0, symmetric (`v1`). */
-import { createHmac, type KeyObject } from "node:crypto";
+/** Signatures of our own deliveries: Standard Webhooks 1.0.0, symmetric (`v1`) and asymmetric (`v1a`). */
+import { createHmac, type KeyObject, sign } from "node:crypto";
 import { parseKey } from "./key.ts";
 import type { KeyRule } from "./scheme.ts";
 import { ACTIVE_SECRETS_MAX } from "./source.ts";
@@ -31,12 +31,18 @@ export function prepareForwardSecrets(secrets: readonly string[]): readonly KeyO
   });
 }
 
-/** `signOutbound` with keys from `prepareForwardSecrets`. */
+/** `signOutbound` with keys from `prepareForwardSecrets`, and from `prepareSigningKey` for `v1a`. */
 export function signPrepared(keys: readonly KeyObject[], id: string, timestampSeconds: number, body: Buffer): string {
   if (!SIGNABLE_ID.test(id)) throw new RangeError("the id of a delivery must be visible ASCII without full stops");
   if (!Number.isSafeInteger(timestampSeconds) || timestampSeconds < 0) {
     throw new RangeError("the timestamp must be whole seconds since 1970");
   }
   const head = `${id}.${timestampSeconds}.`;
-  return keys.map((key) => `v1,${createHmac("sha256", key).update(head).update(body).digest("base64")}`).join(" ");
+  return keys.map((key) => (key.type === "secret" ? hmac(key, head, body) : ed25519(key, head, body))).join(" ");
 }
+
+const hmac = (key: KeyObject, head: string, body: Buffer): string =>
+  `v1,${createHmac("sha256", key).update(head).update(body).digest("base64")}`;
+
+const ed25519 = (key: KeyObject, head: string, body: Buffer): string =>
+  `v1a,${sign(null, Buffer.concat([Buffer.from(head), body]), key).toString("base64")}`;
