@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import { type Config, LIMITS } from "./config.ts";
 import type { ReceivingWebhook } from "./core/receiving-webhook.ts";
 import type { WebhookLoader } from "./core/webhook-loader.ts";
+import { OAuth2Tokens } from "./delivery/oauth2-tokens.ts";
 import { DeliveryWorker } from "./delivery/worker.ts";
 import type { Logger } from "./observe/logger.ts";
 import { HttpClient } from "./outbound/http-client.ts";
@@ -47,6 +48,16 @@ export function createWorker(parts: {
     forward: {
       client,
       clock,
+      tokens: new OAuth2Tokens({
+        client,
+        clock,
+        limits: {
+          timeoutMs: LIMITS.oauth2TimeoutMs,
+          answerBytesMax: LIMITS.oauth2AnswerBytesMax,
+          destinationsMax: LIMITS.oauth2DestinationsMax,
+          restMs: LIMITS.oauth2RestMs,
+        },
+      }),
       timeoutMs: config.deliveryTimeoutMs,
       responseBodyBytesMax: LIMITS.responseBodyBytesMax,
       responseHeaderBytesMax: LIMITS.responseHeaderBytesMax,

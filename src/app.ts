@@ -27,7 +27,7 @@ import { openTls, type TlsGate } from "./edge/tls.ts";
 import { Watchdog } from "./edge/watchdog.ts";
 import type { Logger } from "./observe/logger.ts";
 import { createRpcServer } from "./rpc/server.ts";
-import { createSecretBox, type SecretBox } from "./security/secret-box.ts";
+import { createSecretBox, type SealedPurpose, type SecretBox } from "./security/secret-box.ts";
 import { checkDestinationUrl, type Resolver } from "./security/ssrf.ts";
 import { BLOCKED_RULES, type UrlCheck } from "./security/url-policy.ts";
 import { openMasterKey } from "./store/local-secrets.ts";
@@ -107,7 +107,7 @@ async function checkMasterKey(pool: Pool, box: SecretBox): Promise<void> {
   const { rows } = await pool.query<{
     organization_id: string;
     webhook_id: string;
-    purpose: "receive";
+    purpose: SealedPurpose;
     sealed: Buffer;
   }>("select organization_id, webhook_id, purpose, sealed from webhook_secrets order by created_at desc limit 1");
   const newest = rows[0];

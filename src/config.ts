@@ -100,6 +100,11 @@ export const LIMITS = Object.freeze({
   /** Response bytes and header bytes kept with an attempt. */
   responseBodyBytesMax: 16 * 1024,
   responseHeaderBytesMax: 8 * 1024,
+  /** OAuth2: a fetch of a token and its answer, destinations whose tokens are held, rest after a failure, milliseconds. */
+  oauth2TimeoutMs: 10_000,
+  oauth2AnswerBytesMax: 32 * 1024,
+  oauth2DestinationsMax: 10_000,
+  oauth2RestMs: 1_000,
   /** Longest wait between two tries that a delivery run holds in memory, milliseconds. */
   quickRetryDelayMsMax: 10_000,
   /** Deliveries that one worker holds in memory, under way or in a quick wait. */

@@ -2,10 +2,18 @@
 import type { KeyObject } from "node:crypto";
 import type { SecretBox } from "../security/secret-box.ts";
 import type { CompiledSource } from "../signature/compile.ts";
+import { prepareSigningKey } from "../signature/ed25519.ts";
 import { prepareForwardSecrets } from "../signature/outbound.ts";
 import { ACTIVE_SECRETS_MAX, findSource, type PreparedSecrets, prepareSecrets } from "../signature/source.ts";
 import { findSourceWith } from "../signature/verification/source.ts";
 import type { SealedSecret, WebhookRecord } from "../store/sql/lookup.ts";
+import { originOf } from "./destination-auth.ts";
+import {
+  credentialsFor,
+  type DestinationCredentials,
+  isCredential,
+  openCredentials,
+} from "./destination-credentials.ts";
 import { verificationOf } from "./webhook-verification.ts";
 
 type OnUnusable = (webhookId: string, error: unknown) => void;
@@ -20,6 +28,9 @@ export class ReceivingWebhook {
   readonly source: CompiledSource;
   readonly #receive: readonly OpenSecret[];
   readonly #forward: readonly OpenSecret[];
+  readonly #ed25519: readonly OpenSecret[];
+  readonly #box: SecretBox;
+  #credentials: DestinationCredentials | null | undefined;
   #prepared: PreparedSecrets;
   /** When the next grace ends and the keys must be prepared anew. */
   #preparedUntilMs = 0;
@@ -34,6 +45,8 @@ export class ReceivingWebhook {
     // Without a source of its own no secret counts, so that nothing is accepted.
     this.#receive = source ? openAll(record, "receive", box, onUnusable) : [];
     this.#forward = openAll(record, "forward", box, onUnusable);
+    this.#ed25519 = openAll(record, "ed25519", box, onUnusable);
+    this.#box = box;
     this.#prepared = prepareSecrets(this.source, []);
   }
 
@@ -64,14 +77,38 @@ export class ReceivingWebhook {
     return this.#receive.find((secret) => secret.expiresAtMs === Number.POSITIVE_INFINITY)?.text;
   }
 
-  /** The keys that sign deliveries at `nowMs`, the one in force first. Throws RangeError if there is none. */
+  /** The keys that sign deliveries at `nowMs`, symmetric ones first. Throws RangeError if there is no such. */
   forwardKeys(nowMs: number): readonly KeyObject[] {
     if (nowMs >= this.#forwardUntilMs) {
-      const active = this.#forward.filter((secret) => secret.expiresAtMs > nowMs).slice(0, ACTIVE_SECRETS_MAX);
-      this.#forwardKeys = prepareForwardSecrets(active.map((secret) => secret.text));
-      this.#forwardUntilMs = Math.min(Number.POSITIVE_INFINITY, ...active.map((secret) => secret.expiresAtMs));
+      const activeOf = (secrets: readonly OpenSecret[]) =>
+        secrets.filter((secret) => secret.expiresAtMs > nowMs).slice(0, ACTIVE_SECRETS_MAX);
+      const [symmetric, asymmetric] = [activeOf(this.#forward), activeOf(this.#ed25519)];
+      this.#forwardKeys = [
+        ...prepareForwardSecrets(symmetric.map((secret) => secret.text)),
+        ...asymmetric.map((secret) => prepareSigningKey(secret.text)),
+      ];
+      const ends = [...symmetric, ...asymmetric].map((secret) => secret.expiresAtMs);
+      this.#forwardUntilMs = Math.min(Number.POSITIVE_INFINITY, ...ends);
     }
     return this.#forwardKeys;
+  }
+
+  /**
+   * What the destination is shown beside the signature; null: nothing. Throws where that cannot be opened, or was given
+   * for another place than the url's: then nothing may be sent.
+   */
+  get credentials(): DestinationCredentials | null {
+    if (this.#credentials === undefined) this.#credentials = this.#openCredentials();
+    return this.#credentials;
+  }
+
+  #openCredentials(): DestinationCredentials | null {
+    const { secrets, url } = this.record;
+    if (url === null || !secrets.some(({ purpose }) => isCredential(purpose))) return null;
+    const kept = openCredentials(secrets, this.#box, this.record, (_id, error) => {
+      throw error;
+    });
+    return credentialsFor(kept, originOf(url));
   }
 
   /** Whether events are delivered now, rather than held. */

@@ -13,7 +13,8 @@ import type { Caller } from "./caller.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
 import { verifierOf } from "./webhook-verification.ts";
-import type { Webhooks, WebhookView } from "./webhooks.ts";
+import type { WebhookView } from "./webhook-view.ts";
+import type { Webhooks } from "./webhooks.ts";
 
 export interface SecretCapturesOptions {
   readonly pool: Pool;

@@ -1,14 +1,16 @@
 /** Issuing and rotating a webhook's secrets. Plaintext leaves here only towards the answer that issues it. */
 import type { EntityManager } from "@mikro-orm/postgresql";
 import { invalidField } from "../errors.ts";
-import type { SecretBox } from "../security/secret-box.ts";
+import type { SealedPurpose, SecretBox } from "../security/secret-box.ts";
 import type { CompiledSource } from "../signature/compile.ts";
+import { generateSigningKey } from "../signature/ed25519.ts";
 import { generateSecret } from "../signature/key.ts";
 import { ACTIVE_SECRETS_MAX, findSource, generateSecretFor, secretForm, secretProblem } from "../signature/source.ts";
 import { type Webhook, WebhookSecret } from "../store/entities/webhook.ts";
 import { newId } from "./ids.ts";
 
-export type SecretPurpose = "receive" | "forward";
+/** What can be rotated. */
+export type SecretPurpose = "receive" | "forward" | "ed25519";
 
 /**
  * The secret that a caller supplies for a source, checked; a generated one if none is supplied. Undefined where only the
@@ -39,7 +41,7 @@ export function issueSecret(
   em: EntityManager,
   box: SecretBox,
   webhook: Webhook,
-  issue: { readonly purpose: SecretPurpose; readonly text: string; readonly now: Date },
+  issue: { readonly purpose: SealedPurpose; readonly text: string; readonly now: Date },
 ): void {
   const context = { organizationId: webhook.organizationId, webhookId: webhook.id, purpose: issue.purpose };
   const secret = em.create(WebhookSecret, {
@@ -81,4 +83,29 @@ export async function currentSecret(em: EntityManager, box: SecretBox, webhook: 
   if (!current) return undefined;
   const context = { organizationId: webhook.organizationId, webhookId: webhook.id, purpose: "receive" } as const;
   return box.open(Buffer.from(current.sealed), context);
+}
+
+/** Begins to sign deliveries with an ed25519 key beside the forward secret, or ends it at once. */
+export async function applyEd25519(
+  em: EntityManager,
+  box: SecretBox,
+  webhook: Webhook,
+  wanted: boolean,
+  now: Date,
+): Promise<void> {
+  const keys = await em.find(WebhookSecret, { webhookId: webhook.id, purpose: "ed25519" });
+  if (!wanted) for (const key of keys) em.remove(key);
+  else if (keys.length === 0) issueSecret(em, box, webhook, { purpose: "ed25519", text: generateSigningKey(), now });
+}
+
+/** A new ed25519 key, which is made here and never supplied. BAD_REQUEST where the webhook signs with none. */
+export async function chooseSigningKey(
+  em: EntityManager,
+  webhook: Webhook,
+  supplied: string | undefined,
+): Promise<string> {
+  if (supplied !== undefined) throw invalidField("secret", "generated", "is made by the gateway for an ed25519 key");
+  const signs = await em.count(WebhookSecret, { webhookId: webhook.id, purpose: "ed25519" });
+  if (signs === 0) throw invalidField("target", "ed25519", "needs forwarding.ed25519 to be true");
+  return generateSigningKey();
 }

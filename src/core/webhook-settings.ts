@@ -4,6 +4,7 @@ import { findSource } from "../signature/source.ts";
 import type { Verification } from "../signature/verification/settings.ts";
 import type { WebhookStatus } from "../store/entities/webhook.ts";
 import { findUnmatchable, normalizeAllowlist } from "./allowlist.ts";
+import type { CredentialPatch } from "./credential-changes.ts";
 
 /** Path of a webhook's receive URL. */
 export const RECEIVE_PATH = "/api/v1/webhooks/receive/";
@@ -23,6 +24,10 @@ export interface WebhookPatch {
   readonly verification?: Verification | null;
   /** The only settings of `verification` that are meant, as JSON paths; all if absent. */
   readonly verificationPaths?: readonly string[];
+  /** What the destination is shown: headers, an authentication, a client certificate. */
+  readonly credentials?: CredentialPatch;
+  /** Whether deliveries carry an ed25519 signature too. */
+  readonly ed25519?: boolean;
   readonly secret?: string;
 }
 

@@ -12,12 +12,15 @@ import { type OwedChange, owedStatement } from "../store/sql/hold.ts";
 import { deleteWebhook } from "../store/sql/purge.ts";
 import { transaction } from "../store/transaction.ts";
 import type { Caller } from "./caller.ts";
+import { applyCredentials } from "./credential-changes.ts";
 import { newId } from "./ids.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
 import {
+  applyEd25519,
   chooseForwardSecret,
   chooseNextSecret,
   chooseSecret,
+  chooseSigningKey,
   issueSecret,
   rotateSecret,
   type SecretPurpose,
@@ -33,15 +36,7 @@ import {
   type WebhookPatch,
 } from "./webhook-settings.ts";
 import { applyVerification, resolveVerification, resolveVerifier, verifierOf } from "./webhook-verification.ts";
-
-/** A webhook with its counts, and with secrets in the answer that issues them. */
-export interface WebhookView {
-  readonly webhook: Webhook;
-  readonly deliveryCount: number;
-  readonly lastDeliveryAt: Date | null;
-  readonly secret?: string;
-  readonly forwardSecret?: string;
-}
+import { viewsOf, type WebhookView } from "./webhook-view.ts";
 
 /** A new webhook as a caller describes it. */
 export type NewWebhook = Omit<WebhookPatch, "name" | "forwardingState" | "verificationPaths"> & {
@@ -85,14 +80,14 @@ export class Webhooks {
       ...(request.status ? { status: request.status as WebhookStatus } : {}),
     };
     const page = await findPage(em, Webhook, where, request, true);
-    return { ...page, items: await withCounters(em, page.items) };
+    return { ...page, items: await this.#viewsOf(em, page.items) };
   }
 
   async get(caller: Caller, id: string): Promise<WebhookView> {
     const em = organizationScope(this.#options.orm, caller.organizationId);
     const webhook = await em.findOne(Webhook, { id });
     if (!webhook) throw noSuchWebhook();
-    return await viewOf(em, webhook);
+    return await this.#viewOf(em, webhook);
   }
 
   /**
@@ -124,14 +119,16 @@ export class Webhooks {
     });
     const secret = chooseSecret(resolveVerifier(source, verification), input.secret);
     const forwardSecret = chooseForwardSecret(undefined);
-    await em.transactional(async (tx) => {
+    const view = await em.transactional(async (tx) => {
       await tx.persist(webhook).flush();
       if (secret !== undefined) issueSecret(tx, box, webhook, { purpose: "receive", text: secret, now });
       issueSecret(tx, box, webhook, { purpose: "forward", text: forwardSecret, now });
       const counters = { webhookId: id, organizationId: caller.organizationId, deliveryCount: 0, lastDeliveryAt: null };
       tx.persist(tx.create(WebhookCounters, counters));
+      await this.#applyCredentials(tx, webhook, input, true, now);
+      await tx.flush();
+      return { ...(await this.#viewOf(tx, webhook)), forwardSecret };
     });
-    const view = { webhook, deliveryCount: 0, lastDeliveryAt: null, forwardSecret };
     return secret === undefined ? view : { ...view, secret };
   }
 
@@ -143,6 +140,7 @@ export class Webhooks {
       await applyVerification(em, this.#options.box, webhook, patch, now);
       this.#applyFields(webhook, patch);
       applyForwarding(webhook, patch, before.url !== webhook.url, now);
+      await this.#applyCredentials(em, webhook, patch, before.url !== webhook.url, now);
       const change = owedChange(before, webhook);
       await em.flush();
       if (change) await em.execute(owedStatement(change, "?", this.#options.leaseMs), [webhook.id]);
@@ -160,17 +158,15 @@ export class Webhooks {
     this.#options.maintain();
   }
 
-  /** Replaces the inbound or the outbound secret; the new one stands in this answer only. */
+  /** Replaces the inbound or an outbound secret; the new one stands in this answer only, of an ed25519 key never. */
   async rotate(caller: Caller, id: string, rotation: Rotation): Promise<WebhookView> {
     const { box } = this.#options;
     const { purpose, graceSeconds } = rotation;
     return await this.#change(caller, id, async (em, webhook, now) => {
-      const receive = purpose === "receive";
-      const text = receive
-        ? chooseNextSecret(verifierOf(webhook), rotation.secret)
-        : chooseForwardSecret(rotation.secret);
+      const text = await chooseText(em, webhook, rotation);
       await rotateSecret(em, box, webhook, { purpose, text, now, graceSeconds });
-      return receive ? { secret: text } : { forwardSecret: text };
+      if (purpose === "ed25519") return {};
+      return purpose === "receive" ? { secret: text } : { forwardSecret: text };
     });
   }
 
@@ -207,8 +203,30 @@ export class Webhooks {
       webhook.updatedAt = now;
       const issued = await work(tx, webhook, now);
       await tx.flush();
-      return { ...(await viewOf(tx, webhook)), ...issued };
+      return { ...(await this.#viewOf(tx, webhook)), ...issued };
     });
+  }
+
+  async #applyCredentials(
+    em: EntityManager,
+    webhook: Webhook,
+    { credentials: patch = {}, ed25519 }: Pick<WebhookPatch, "credentials" | "ed25519">,
+    urlChanged: boolean,
+    now: Date,
+  ): Promise<void> {
+    const { box, checkUrl } = this.#options;
+    await applyCredentials(em, box, webhook, { patch, urlChanged, now, checkUrl });
+    if (ed25519 !== undefined) await applyEd25519(em, box, webhook, ed25519, now);
+  }
+
+  #viewsOf(em: EntityManager, webhooks: readonly Webhook[]): Promise<WebhookView[]> {
+    return viewsOf(em, this.#options.box, webhooks, new Date(this.#options.clock.now()));
+  }
+
+  async #viewOf(em: EntityManager, webhook: Webhook): Promise<WebhookView> {
+    const [view] = await this.#viewsOf(em, [webhook]);
+    if (!view) throw noSuchWebhook();
+    return view;
   }
 
   #applyFields(webhook: Webhook, patch: WebhookPatch): void {
@@ -217,6 +235,17 @@ export class Webhooks {
     if (patch.description !== undefined) webhook.description = patch.description;
     if (patch.events !== undefined) webhook.events = resolveEvents(patch.events);
     webhook.status = resolveStatus(webhook.status, patch);
+  }
+}
+
+async function chooseText(em: EntityManager, webhook: Webhook, { purpose, secret }: Rotation): Promise<string> {
+  switch (purpose) {
+    case "receive":
+      return chooseNextSecret(verifierOf(webhook), secret);
+    case "forward":
+      return chooseForwardSecret(secret);
+    case "ed25519":
+      return await chooseSigningKey(em, webhook, secret);
   }
 }
 
@@ -242,20 +271,4 @@ function owedChange(
   if (before.url && !after.url) return "cancel";
   if (before.flowing === isFlowing(after)) return undefined;
   return before.flowing ? "hold" : "release";
-}
-
-async function viewOf(em: EntityManager, webhook: Webhook): Promise<WebhookView> {
-  const [view] = await withCounters(em, [webhook]);
-  return view ?? { webhook, deliveryCount: 0, lastDeliveryAt: null };
-}
-
-async function withCounters(em: EntityManager, webhooks: readonly Webhook[]): Promise<WebhookView[]> {
-  const ids = webhooks.map((webhook) => webhook.id);
-  const counters = ids.length === 0 ? [] : await em.find(WebhookCounters, { webhookId: { $in: ids } });
-  const byId = new Map(counters.map((row) => [row.webhookId, row]));
-  return webhooks.map((webhook) => ({
-    webhook,
-    deliveryCount: byId.get(webhook.id)?.deliveryCount ?? 0,
-    lastDeliveryAt: byId.get(webhook.id)?.lastDeliveryAt ?? null,
-  }));
 }

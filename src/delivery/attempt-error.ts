@@ -7,6 +7,8 @@ export const ATTEMPT_ERROR_CODES = [
   ...FAILURE_CODES,
   /** A status other than 2xx, whether or not the body behind it ended. */
   "http_status",
+  /** The token endpoint issued no token; nothing was sent. */
+  "oauth2",
   /** The event has passed too many gateways already; nothing was sent. */
   "too_many_hops",
   /** Our own fault kept the attempt from being made; nothing was sent. */

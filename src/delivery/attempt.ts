@@ -1,10 +1,10 @@
-/** One try of a delivery: one POST under one deadline. A remote failure is a result, never an exception. */
+/** One try of a delivery: a POST under one deadline. A remote failure is a result, never an exception. */
 import type { Clock } from "../clock.ts";
 import type { ExchangeTimes } from "../outbound/connection.ts";
 import { openDeadline } from "../outbound/deadline.ts";
 import type { Header } from "../outbound/exchange.ts";
-import type { HttpClient } from "../outbound/http-client.ts";
-import { type OutboundResult, sendRequest } from "../outbound/request.ts";
+import { sendRequest } from "../outbound/request.ts";
+import { type Access, type AccessContext, type Sent, sendWithAccess } from "./access.ts";
 import type { AttemptErrorCode, AttemptFailure } from "./attempt-error.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 
@@ -21,6 +21,8 @@ export interface AttemptInput {
   /** Response body bytes kept. */
   readonly responseBodyBytesMax: number;
   readonly responseHeaderBytesMax?: number;
+  /** What the destination wants to see besides; null: nothing. */
+  readonly access: Access | null;
   /** Gives the attempt up (`aborted`). */
   readonly signal: AbortSignal;
 }
@@ -47,13 +49,13 @@ export interface AttemptResult {
   readonly retryAfterMs: number | null;
 }
 
-export interface AttemptContext {
-  readonly client: HttpClient;
+export interface AttemptContext extends AccessContext {
   readonly clock: Clock;
 }
 
 /**
- * POSTs the body and reads the answer. At most one request goes onto the wire. Never throws and never rejects.
+ * POSTs the body and reads the answer. At most one request goes onto the wire, or a second one where the first was
+ * refused with a token that had expired. Never throws and never rejects.
  * - 2xx and complete, or cut at responseBodyBytesMax: success; where cut, the rest is not read and the connection
  *   is closed.
  * - 2xx and then a reset or the deadline: `reset` or `timeout`, with the status; the destination did not finish.
@@ -63,7 +65,11 @@ export async function performAttempt(input: AttemptInput, context: AttemptContex
   const startedAtMs = context.clock.now();
   const startedMs = performance.now();
   const deadline = openDeadline(input.timeoutMs, input.signal);
-  const sent = await sendRequest(context.client, { ...input, method: "POST" }, deadline.signal, PEER);
+  const request = { ...input, method: "POST" } as const;
+  const sent: Sent =
+    input.access === null
+      ? await sendRequest(context.client, request, deadline.signal, PEER)
+      : await sendWithAccess(context, request, input.access, deadline.signal, PEER);
   deadline.clear();
   const { response, remoteAddress, times } = sent;
   const failure = judge(sent);
@@ -84,7 +90,7 @@ export async function performAttempt(input: AttemptInput, context: AttemptContex
   };
 }
 
-function judge({ response: { statusCode }, failure }: OutboundResult): AttemptFailure | null {
+function judge({ response: { statusCode }, failure }: Sent): AttemptFailure | null {
   if (statusCode === null || (statusCode >= 200 && statusCode <= 299)) return failure;
   const note = statusCode >= 300 && statusCode <= 399 ? " Redirects are not followed." : "";
   return { code: "http_status", message: `${PEER} answered with status ${statusCode}.${note}` };

@@ -21,6 +21,8 @@ export interface ForwardSettings extends AttemptContext {
 export interface Forwarded {
   /** What made the request's headers; null where nothing was sent. */
   readonly senderVersion: string | null;
+  /** Names of the webhook's own headers and credentials that were sent; null: it has none. */
+  readonly credentialHeaders: readonly string[] | null;
   readonly result: AttemptResult;
 }
 
@@ -33,9 +35,10 @@ export async function forward(
 ): Promise<Forwarded> {
   const nowMs = settings.clock.now();
   if (hopsOf(event.headers) >= HOPS_MAX)
-    return { senderVersion: null, result: resultOfNothing(nowMs, "too_many_hops", LOOP) };
+    return { senderVersion: null, credentialHeaders: null, result: resultOfNothing(nowMs, "too_many_hops", LOOP) };
   const timestampSeconds = Math.floor(nowMs / 1_000);
   const keys = target.webhook.forwardKeys(nowMs);
+  const { credentials } = target.webhook;
   const headers = buildForwardHeaders(
     { id: event.id, type: event.type ?? "", headers: event.headers },
     {
@@ -55,11 +58,16 @@ export async function forward(
       timeoutMs: settings.timeoutMs,
       responseBodyBytesMax: settings.responseBodyBytesMax,
       responseHeaderBytesMax: settings.responseHeaderBytesMax,
+      access: credentials && { destinationId: target.webhook.record.id, credentials },
       signal,
     },
     settings,
   );
-  return { senderVersion: settings.version, result: { ...result, startedAtMs: nowMs } };
+  return {
+    senderVersion: settings.version,
+    credentialHeaders: credentials?.headerNames ?? null,
+    result: { ...result, startedAtMs: nowMs },
+  };
 }
 
 /** The result of an attempt that sent nothing. */

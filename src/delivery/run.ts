@@ -203,7 +203,11 @@ const eventGone = (context: RunContext): Forwarded =>
   notSent(context, "expired", "the event is older than RETENTION_DAYS and no longer recorded; nothing was sent");
 
 function notSent(context: RunContext, errorCode: "internal" | "expired", errorMessage: string): Forwarded {
-  return { senderVersion: null, result: resultOfNothing(context.settings.clock.now(), errorCode, errorMessage) };
+  return {
+    senderVersion: null,
+    credentialHeaders: null,
+    result: resultOfNothing(context.settings.clock.now(), errorCode, errorMessage),
+  };
 }
 
 /** What follows by the schedule; a manual attempt leaves the schedule where it was. */
@@ -242,7 +246,7 @@ function record(
   job: RunJob,
   attempt: Attempt,
   url: string,
-  { senderVersion, result }: Forwarded,
+  { senderVersion, credentialHeaders, result }: Forwarded,
   next: NextState,
 ): CompletedAttempt {
   return {
@@ -261,7 +265,7 @@ function record(
     errorCode: result.errorCode,
     errorMessage: result.errorMessage,
     senderVersion,
-    credentialHeaders: null,
+    credentialHeaders,
     responseHeaders: redactHeaders(result.responseHeaders.filter(([name]) => !OF_CONNECTION.has(name.toLowerCase()))),
     responseBody: result.responseBody,
     responseTruncated: result.responseTruncated,

@@ -13,10 +13,11 @@ import type { DeliveryDetail, DeliveryView } from "../core/deliveries.ts";
 import type { EventDetail, EventView } from "../core/events.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { verificationOf } from "../core/webhook-verification.ts";
-import type { WebhookView } from "../core/webhooks.ts";
+import type { WebhookView } from "../core/webhook-view.ts";
 import type { ApiKey } from "../store/entities/api-key.ts";
 import type { DeliveryAttempt } from "../store/entities/delivery.ts";
 import type { HeaderList } from "../store/entities/event.ts";
+import { forwardingMessage } from "./forwarding.ts";
 import { verificationMessage } from "./verification.ts";
 
 export const INT32_MAX = 2_147_483_647;
@@ -62,11 +63,7 @@ export function webhookMessage(view: WebhookView, origin: string): WebhookMessag
     createdAt: timestampFromDate(webhook.createdAt),
     updatedAt: timestampFromDate(webhook.updatedAt),
     receiveUrl,
-    forwarding: {
-      state: webhook.forwardingStoppedAt ? "stopped" : "active",
-      ...some("reason", webhook.forwardingReason),
-      ...time("stoppedAt", webhook.forwardingStoppedAt),
-    },
+    forwarding: forwardingMessage(view),
     ...(verification && { verification: verificationMessage(verification) }),
     ...(view.secret === undefined ? {} : { issuedSecret: { case: "secret", value: view.secret } }),
     ...(view.forwardSecret === undefined

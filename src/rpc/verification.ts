@@ -1,10 +1,11 @@
 /** A webhook's verification settings: message ↔ the plain form that is validated and stored, which is its JSON. */
-import { type DescMessage, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import {
   type Verification as VerificationMessage,
   VerificationSchema,
 } from "../../gen/alumia/webhooks/v1/verification_pb.ts";
 import type { Verification } from "../signature/verification/settings.ts";
+import { maskPaths } from "./mask-paths.ts";
 
 /** Settings that are not set are absent. */
 export function settingsOf(message: VerificationMessage): Verification {
@@ -17,15 +18,4 @@ export function verificationMessage(settings: Verification): VerificationMessage
 }
 
 /** Mask paths below `verification`, and where they lead in the plain form. */
-export const VERIFICATION_PATHS: ReadonlyMap<string, string> = new Map(pathsOf(VerificationSchema));
-
-function pathsOf(desc: DescMessage): [mask: string, json: string][] {
-  return desc.fields.flatMap((field) => {
-    const below = field.fieldKind === "message" ? pathsOf(field.message) : [];
-    const nested = below.map(([mask, json]): [string, string] => [
-      `${field.name}.${mask}`,
-      `${field.jsonName}.${json}`,
-    ]);
-    return [[field.name, field.jsonName] as [string, string], ...nested];
-  });
-}
+export const VERIFICATION_PATHS = maskPaths(VerificationSchema);

@@ -7,10 +7,12 @@ import type {
   WebhookService,
 } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import type { CapturedRequest, Signatures } from "../core/signatures.ts";
+import type { SecretPurpose } from "../core/webhook-secrets.ts";
 import type { WebhookPatch } from "../core/webhook-settings.ts";
 import type { Webhooks } from "../core/webhooks.ts";
 import { invalidField } from "../errors.ts";
 import { callerOf, originKey } from "./context.ts";
+import { forwardingPatch, populatedForwarding, REPLACEABLE_FORWARDING } from "./forwarding.ts";
 import { webhookMessage } from "./messages.ts";
 import { pageFields, pageRequest } from "./page-request.ts";
 import { settingsOf, VERIFICATION_PATHS } from "./verification.ts";
@@ -29,9 +31,10 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
       return { items, ...pageFields(page) };
     },
     async createWebhook(request, context) {
-      const { verification, ...input } = request as WebhookPatch & CreateWebhookRequest;
+      const { forwarding, verification, ...input } = request as WebhookPatch & CreateWebhookRequest;
+      const { forwardingState: _, ...access } = forwardingPatch(forwarding, populatedForwarding(forwarding));
       const settings = verification && { verification: settingsOf(verification) };
-      const view = await webhooks.create(callerOf(context), { ...input, ...settings });
+      const view = await webhooks.create(callerOf(context), { ...input, ...access, ...settings });
       return { webhook: webhookMessage(view, context.values.get(originKey)) };
     },
     async getWebhook({ id }, context) {
@@ -49,8 +52,8 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
       return { deleted: true };
     },
     async rotateWebhookSecret({ id, secret, gracePeriodSeconds, target }, context) {
-      const purpose = target === "forward" ? "forward" : "receive";
-      const rotation = { purpose, secret, graceSeconds: gracePeriodSeconds } as const;
+      const purpose = (target ?? "receive") as SecretPurpose;
+      const rotation = { purpose, secret, graceSeconds: gracePeriodSeconds };
       const view = await webhooks.rotate(callerOf(context), id, rotation);
       return { webhook: webhookMessage(view, context.values.get(originKey)) };
     },
@@ -69,9 +72,6 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
 
 type Take = (webhook: Webhook) => Partial<WebhookPatch>;
 
-/** What `forwarding` takes, whole or by its one writable field. */
-const takeForwarding: Take = ({ forwarding }) => (forwarding?.state ? { forwardingState: forwarding.state } : {});
-
 /** What each mask path takes from the message; a masked field that is not set means "none". */
 const PATCHABLE: ReadonlyMap<string, Take> = new Map<string, Take>([
   ["name", (webhook) => ({ name: webhook.name ?? null })],
@@ -81,34 +81,47 @@ const PATCHABLE: ReadonlyMap<string, Take> = new Map<string, Take>([
   ["events", (webhook) => ({ events: webhook.events })],
   ["status", (webhook) => ({ status: webhook.status ?? null })],
   ["enabled", (webhook) => ({ enabled: webhook.enabled ?? null })],
-  ["forwarding", takeForwarding],
-  ["forwarding.state", takeForwarding],
   ["verification", ({ verification }) => ({ verification: verification ? settingsOf(verification) : null })],
   ["secret", (webhook) => (webhook.issuedSecret.case === "secret" ? { secret: webhook.issuedSecret.value } : {})],
 ]);
 
-/** Begins the path of a single setting of the verification. */
+/** Begins the path of a single setting of the verification, and that of a field of `forwarding`. */
 const SETTING = "verification.";
+const FORWARDING = "forwarding.";
 
 /** Fields that a full replacement resets where they are not given. */
-const REPLACEABLE = ["name", "url", "source", "description", "events", "status", "verification"];
+const REPLACEABLE = [
+  ...["name", "url", "source", "description", "events", "status", "verification"],
+  ...REPLACEABLE_FORWARDING.map((name) => `${FORWARDING}${name}`),
+];
 /** Fields that only we write; a client may send them back. */
-const OUTPUT_ONLY =
-  /^(id|delivery_count|last_delivery_at|created_at|updated_at|receive_url|forward_secret|forwarding\.(reason|stopped_at))$/;
+const OUTPUT_ONLY = new RegExp(
+  `^(${[
+    ...["id", "delivery_count", "last_delivery_at", "created_at", "updated_at", "receive_url", "forward_secret"],
+    "forwarding\\.(reason|stopped_at|public_keys|client_certificate\\.(subject|issuer|expires_at|fingerprint))",
+  ].join("|")})$`,
+);
 
 /** The patch that a mask picks out of the message: empty means the populated fields, `*` a full replacement (AIP-134). */
 function patchOf(webhook: Webhook, mask: readonly string[]): WebhookPatch {
   const names = mask.length === 0 ? populated(webhook) : mask.includes("*") ? replaced(webhook) : mask;
   const patch: Partial<WebhookPatch> = {};
   const settingPaths: string[] = [];
+  const forwardingPaths: string[] = [];
   for (const path of names) {
     if (OUTPUT_ONLY.test(path)) continue;
+    if (path === "forwarding" || path.startsWith(FORWARDING)) {
+      const fields = path === "forwarding" ? populatedForwarding(webhook.forwarding) : [path.slice(FORWARDING.length)];
+      forwardingPaths.push(...fields);
+      continue;
+    }
     const settingPath = path.startsWith(SETTING) ? VERIFICATION_PATHS.get(path.slice(SETTING.length)) : undefined;
     if (settingPath !== undefined) settingPaths.push(settingPath);
     const take = PATCHABLE.get(settingPath === undefined ? path : "verification");
     if (!take) throw invalidField("updateMask", "unknown", `names no field of a webhook: "${shown(path)}"`);
     Object.assign(patch, take(webhook));
   }
+  Object.assign(patch, forwardingPatch(webhook.forwarding, forwardingPaths));
   if (settingPaths.length === 0 || names.includes("verification")) return patch;
   return { ...patch, verificationPaths: settingPaths };
 }

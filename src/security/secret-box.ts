@@ -25,11 +25,17 @@ const HEADER_BYTES = 1 + KEY_ID_BYTES;
 const SEALED_BYTES_MIN = HEADER_BYTES + NONCE_BYTES + TAG_BYTES;
 const CIPHER = "aes-256-gcm";
 
+/**
+ * What a secret keys or is: signatures that are received, our own (symmetric, asymmetric), or what the destination
+ * wants to see (headers, an authentication, a client certificate).
+ */
+export type SealedPurpose = "receive" | "forward" | "ed25519" | "headers" | "auth" | "certificate";
+
 /** What a sealed secret is for; it opens for nothing else. */
 export interface SecretContext {
   readonly organizationId: string;
   readonly webhookId: string;
-  readonly purpose: "receive" | "forward";
+  readonly purpose: SealedPurpose;
 }
 
 /**

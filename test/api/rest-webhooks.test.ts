@@ -43,7 +43,10 @@ test("create with only a name answers 201 with every field, unset ones null, zer
     createdAt: body.createdAt,
     updatedAt: body.createdAt,
     receiveUrl,
-    forwarding: { state: "active", reason: null, stoppedAt: null },
+    forwarding: {
+      ...{ state: "active", reason: null, stoppedAt: null },
+      ...{ headers: {}, auth: null, clientCertificate: null, ed25519: false, publicKeys: [] },
+    },
     verification: null,
     secret: expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=$/),
     forwardSecret: expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=$/),

@@ -2,7 +2,9 @@
 import { pino } from "pino";
 import { LIMITS } from "../../src/config.ts";
 import type { ApiKeys } from "../../src/core/api-keys.ts";
-import type { Webhooks, WebhookView } from "../../src/core/webhooks.ts";
+import { NO_FORWARDING } from "../../src/core/forwarding-view.ts";
+import type { WebhookView } from "../../src/core/webhook-view.ts";
+import type { Webhooks } from "../../src/core/webhooks.ts";
 import { AppError } from "../../src/errors.ts";
 import { createRpcServer, type RpcOptions, type RpcServer } from "../../src/rpc/server.ts";
 
@@ -27,6 +29,7 @@ const VIEW = {
   },
   deliveryCount: 42,
   lastDeliveryAt: new Date(1_700_000_100_000),
+  forwarding: NO_FORWARDING,
 } as WebhookView;
 
 const webhooks: Pick<Webhooks, "get"> = {

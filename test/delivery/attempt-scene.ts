@@ -1,12 +1,14 @@
 /** What tests of single attempts share: servers that are closed and clients that are checked after each test. */
 import { afterEach } from "vitest";
 import { type AttemptInput, type AttemptResult, performAttempt } from "../../src/delivery/attempt.ts";
+import { OAuth2Tokens } from "../../src/delivery/oauth2-tokens.ts";
 import { HttpClient, type HttpClientOptions } from "../../src/outbound/http-client.ts";
 import { policyOf } from "../security/destination-policies.ts";
 import { type Behaviour, type CountingServer, type ListenOptions, listen } from "./misbehaving-servers.ts";
 
 export const NOW_MS = Date.UTC(2026, 10, 23, 12, 0, 0);
 export const BODY_BYTES_MAX = 16;
+const OAUTH2_LIMITS = { timeoutMs: 5_000, answerBytesMax: 1_024, destinationsMax: 10, restMs: 1_000 };
 const never = new AbortController().signal;
 
 const servers: CountingServer[] = [];
@@ -38,9 +40,12 @@ export function attempt(by: HttpClient, url: string, input: Partial<AttemptInput
     body: Buffer.from('{"a":1}'),
     timeoutMs: 10_000,
     responseBodyBytesMax: BODY_BYTES_MAX,
+    access: null,
     signal: never,
   };
-  return performAttempt({ url, ...defaults, ...input }, { client: by, clock: { now: () => NOW_MS } });
+  const clock = { now: () => NOW_MS };
+  const tokens = new OAuth2Tokens({ client: by, clock, limits: OAUTH2_LIMITS });
+  return performAttempt({ url, ...defaults, ...input }, { client: by, clock, tokens });
 }
 
 export const urlOf = (server: CountingServer, path = "/hook") => `http://127.0.0.1:${server.port}${path}`;

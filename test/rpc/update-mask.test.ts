@@ -202,6 +202,13 @@ const refused: [name: string, fields: Settings, paths: readonly string[] | undef
   ["its JSON name", { verification: { bodyField: "x" } }, ["verification.bodyField"], "updateMask unknown"],
   ["a setting that makes no sense", { verification: { header: "x" } }, undefined, "verification.header unused"],
   ["a path below a path", { forwarding: { state: "stopped" } }, ["forwarding.state.x"], "updateMask unknown"],
+  ["a header by its name", { forwarding: { headers: { a: "b" } } }, ["forwarding.headers.a"], "updateMask unknown"],
+  [
+    "a name of Object's own below",
+    { forwarding: { state: "stopped" } },
+    ["forwarding.constructor"],
+    "updateMask unknown",
+  ],
   ["the name of a oneof", { name: "new" }, ["issued_secret"], "updateMask unknown"],
   ["a name of Object's own", { name: "new" }, ["constructor"], "updateMask unknown"],
   ["the name cleared", {}, ["name"], "name required"],

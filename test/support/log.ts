@@ -9,7 +9,13 @@ export interface Log {
 }
 
 export function rememberErrors(): Log {
-  const errors: string[] = [];
-  const stream = { write: (line: string) => errors.push(line) };
-  return { logger: pino({ level: "error", serializers: { err: errorSummary } }, stream), errors };
+  const { logger, lines } = remember("error");
+  return { logger, errors: lines };
+}
+
+/** A logger of that level, and its lines. */
+export function remember(level: "error" | "trace"): { readonly logger: Logger; readonly lines: readonly string[] } {
+  const lines: string[] = [];
+  const stream = { write: (line: string) => lines.push(line) };
+  return { logger: pino({ level, serializers: { err: errorSummary } }, stream), lines };
 }

@@ -1,4 +1,5 @@
 import { defineEntity, p } from "@mikro-orm/core";
+import type { SealedPurpose } from "../../security/secret-box.ts";
 import { organizationFilter } from "./organization-filter.ts";
 
 /** "active", "paused" (recorded, deliveries wait) or "disabled" (refused). */
@@ -40,7 +41,7 @@ const WebhookSecretSchema = defineEntity({
     id: p.uuid().primary(),
     organizationId: p.uuid(),
     webhookId: p.uuid(),
-    purpose: p.text().$type<"receive" | "forward">(),
+    purpose: p.text().$type<SealedPurpose>(),
     sealed: p.blob(),
     hash: p.blob(),
     createdAt: p.datetime(),
@@ -49,7 +50,7 @@ const WebhookSecretSchema = defineEntity({
   },
 });
 
-/** One inbound or outbound signing secret, sealed. */
+/** One sealed secret: a signing key, or what the destination wants to see. */
 export class WebhookSecret extends WebhookSecretSchema.class {}
 WebhookSecretSchema.setClass(WebhookSecret);
 

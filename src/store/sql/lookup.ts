@@ -1,10 +1,11 @@
 /** Reads of the receive and delivery paths: webhooks with their sealed secrets, and events by id. */
 import type { Pool } from "pg";
+import type { SealedPurpose } from "../../security/secret-box.ts";
 import type { HeaderList } from "../entities/event.ts";
 import type { WebhookStatus } from "../entities/webhook.ts";
 
 export interface SealedSecret {
-  readonly purpose: "receive" | "forward";
+  readonly purpose: SealedPurpose;
   readonly sealed: Buffer;
   readonly hash: Buffer;
   /** End of its grace; null while it is in force. */
@@ -51,7 +52,7 @@ interface WebhookRow {
   url: string | null;
   stopped: boolean;
   version: string;
-  secrets: { purpose: "receive" | "forward"; sealed: string; hash: string; expires: number | null }[];
+  secrets: { purpose: SealedPurpose; sealed: string; hash: string; expires: number | null }[];
   capturing: boolean;
 }
 

@@ -51,7 +51,7 @@ export type DeliveryOutcome = Message<"alumia.webhooks.v1.DeliveryOutcome"> & {
   durationMs: number;
 
   /**
-   * Why it failed: dns, connect, tls, timeout, blocked_address, http_status, …; null if it did not.
+   * Why it failed: dns, connect, tls, proxy, timeout, blocked_address, http_status, oauth2, …; null if it did not.
    *
    * @generated from field: optional string error_code = 5;
    */
@@ -339,7 +339,7 @@ export type DeliveryAttempt = Message<"alumia.webhooks.v1.DeliveryAttempt"> & {
   statusCode?: number | undefined;
 
   /**
-   * Why it failed: dns, connect, tls, timeout, blocked_address, http_status, …; null if it did not.
+   * Why it failed: dns, connect, tls, proxy, timeout, blocked_address, http_status, oauth2, …; null if it did not.
    *
    * @generated from field: optional string error_code = 7;
    */

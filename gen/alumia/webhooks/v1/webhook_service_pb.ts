@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Forwarding } from "./forwarding_pb.ts";
+import { file_alumia_webhooks_v1_forwarding } from "./forwarding_pb.ts";
 import type { Verification } from "./verification_pb.ts";
 import { file_alumia_webhooks_v1_verification } from "./verification_pb.ts";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
@@ -17,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file alumia/webhooks/v1/webhook_service.proto.
  */
 export const file_alumia_webhooks_v1_webhook_service: GenFile = /*@__PURE__*/
-  fileDesc("CihhbHVtaWEvd2ViaG9va3MvdjEvd2ViaG9va19zZXJ2aWNlLnByb3RvEhJhbHVtaWEud2ViaG9va3MudjEigAYKB1dlYmhvb2sSFwoCaWQYASABKAlCC+BBA7pIBXIDsAEBEhwKBG5hbWUYAiABKAlCCbpIBnIEEAEYeEgCiAEBEhoKA3VybBgDIAEoCUIIukgFcgMYgBBIA4gBARIeCgZzb3VyY2UYBCABKAlCCbpIBnIEEAEYZEgEiAEBEiIKC2Rlc2NyaXB0aW9uGAUgASgJQgi6SAVyAxjQD0gFiAEBEiAKBmV2ZW50cxgGIAMoCUIQukgNkgEKEMgBIgVyAxjIARI0CgZzdGF0dXMYByABKAlCH7pIHHIaUgZhY3RpdmVSBnBhdXNlZFIIZGlzYWJsZWRIBogBARIUCgdlbmFibGVkGAggASgISAeIAQESGwoOZGVsaXZlcnlfY291bnQYCSABKAVCA+BBAxI5ChBsYXN0X2RlbGl2ZXJ5X2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEjMKCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSMwoKdXBkYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIYCgtyZWNlaXZlX3VybBgNIAEoCUID4EEDEjIKCmZvcndhcmRpbmcYDiABKAsyHi5hbHVtaWEud2ViaG9va3MudjEuRm9yd2FyZGluZxI2Cgx2ZXJpZmljYXRpb24YESABKAsyIC5hbHVtaWEud2ViaG9va3MudjEuVmVyaWZpY2F0aW9uEhwKBnNlY3JldBgPIAEoCUIKukgHcgUQARiAIEgAEh0KDmZvcndhcmRfc2VjcmV0GBAgASgJQgPgQQNIAUIPCg1pc3N1ZWRfc2VjcmV0QhcKFWlzc3VlZF9mb3J3YXJkX3NlY3JldEIHCgVfbmFtZUIGCgRfdXJsQgkKB19zb3VyY2VCDgoMX2Rlc2NyaXB0aW9uQgkKB19zdGF0dXNCCgoIX2VuYWJsZWQijQEKCkZvcndhcmRpbmcSJQoFc3RhdGUYASABKAlCFrpIE3IRUgZhY3RpdmVSB3N0b3BwZWQSGAoGcmVhc29uGAIgASgJQgPgQQNIAIgBARIzCgpzdG9wcGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDQgkKB19yZWFzb24i0gEKE0xpc3RXZWJob29rc1JlcXVlc3QSHQoFbGltaXQYASABKAVCCbpIBhoEGGQoAUgAiAEBEh0KBmN1cnNvchgCIAEoCUIIukgFcgMYgARIAYgBARIcCgZzb3VyY2UYAyABKAlCB7pIBHICGGRIAogBARI0CgZzdGF0dXMYBCABKAlCH7pIHHIaUgZhY3RpdmVSBnBhdXNlZFIIZGlzYWJsZWRIA4gBAUIICgZfbGltaXRCCQoHX2N1cnNvckIJCgdfc291cmNlQgkKB19zdGF0dXMifgoUTGlzdFdlYmhvb2tzUmVzcG9uc2USKgoFaXRlbXMYASADKAsyGy5hbHVtaWEud2ViaG9va3MudjEuV2ViaG9vaxIYCgtuZXh0X2N1cnNvchgCIAEoCUgAiAEBEhAKCGhhc19tb3JlGAMgASgIQg4KDF9uZXh0X2N1cnNvciKbAwoUQ3JlYXRlV2ViaG9va1JlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARh4EhoKA3VybBgCIAEoCUIIukgFcgMYgBBIAIgBARIeCgZzb3VyY2UYAyABKAlCCbpIBnIEEAEYZEgBiAEBEiIKC2Rlc2NyaXB0aW9uGAQgASgJQgi6SAVyAxjQD0gCiAEBEiAKBmV2ZW50cxgFIAMoCUIQukgNkgEKEMgBIgVyAxjIARI0CgZzdGF0dXMYBiABKAlCH7pIHHIaUgZhY3RpdmVSBnBhdXNlZFIIZGlzYWJsZWRIA4gBARIUCgdlbmFibGVkGAcgASgISASIAQESHwoGc2VjcmV0GAggASgJQgq6SAdyBRABGIAgSAWIAQESNgoMdmVyaWZpY2F0aW9uGAkgASgLMiAuYWx1bWlhLndlYmhvb2tzLnYxLlZlcmlmaWNhdGlvbkIGCgRfdXJsQgkKB19zb3VyY2VCDgoMX2Rlc2NyaXB0aW9uQgkKB19zdGF0dXNCCgoIX2VuYWJsZWRCCQoHX3NlY3JldCJFChVDcmVhdGVXZWJob29rUmVzcG9uc2USLAoHd2ViaG9vaxgBIAEoCzIbLmFsdW1pYS53ZWJob29rcy52MS5XZWJob29rIikKEUdldFdlYmhvb2tSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJCChJHZXRXZWJob29rUmVzcG9uc2USLAoHd2ViaG9vaxgBIAEoCzIbLmFsdW1pYS53ZWJob29rcy52MS5XZWJob29rIn0KFFVwZGF0ZVdlYmhvb2tSZXF1ZXN0EjQKB3dlYmhvb2sYASABKAsyGy5hbHVtaWEud2ViaG9va3MudjEuV2ViaG9va0IGukgDyAEBEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayJFChVVcGRhdGVXZWJob29rUmVzcG9uc2USLAoHd2ViaG9vaxgBIAEoCzIbLmFsdW1pYS53ZWJob29rcy52MS5XZWJob29rIiwKFERlbGV0ZVdlYmhvb2tSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASIoChVEZWxldGVXZWJob29rUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoCCLCAQoaUm90YXRlV2ViaG9va1NlY3JldFJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEh8KBnNlY3JldBgCIAEoCUIKukgHcgUQARiAIEgAiAEBEikKFGdyYWNlX3BlcmlvZF9zZWNvbmRzGAMgASgFQgu6SAgaBhiA9SQoABIsCgZ0YXJnZXQYBCABKAlCF7pIFHISUgdyZWNlaXZlUgdmb3J3YXJkSAGIAQFCCQoHX3NlY3JldEIJCgdfdGFyZ2V0IksKG1JvdGF0ZVdlYmhvb2tTZWNyZXRSZXNwb25zZRIsCgd3ZWJob29rGAEgASgLMhsuYWx1bWlhLndlYmhvb2tzLnYxLldlYmhvb2sizgcKFlZlcmlmeVNpZ25hdHVyZVJlcXVlc3QSIQoKd2ViaG9va19pZBgBIAEoCUIIukgFcgOwAQFIAIgBARIeCgZzb3VyY2UYAiABKAlCCbpIBnIEEAEYZEgBiAEBEh8KBnNlY3JldBgDIAEoCUIKukgHcgUQARiAIEgCiAEBElMKB2hlYWRlcnMYBCADKAsyNy5hbHVtaWEud2ViaG9va3MudjEuVmVyaWZ5U2lnbmF0dXJlUmVxdWVzdC5IZWFkZXJzRW50cnlCCbpIBpoBAxDIARIRCgRib2R5GAUgASgMSAOIAQESFAoHcGF5bG9hZBgGIAEoCUgEiAEBEhwKBm1ldGhvZBgHIAEoCUIHukgEcgIYFEgFiAEBEhoKA3VybBgIIAEoCUIIukgFcgMYgBBIBogBARImCgJhdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNgoMdmVyaWZpY2F0aW9uGAogASgLMiAuYWx1bWlhLndlYmhvb2tzLnYxLlZlcmlmaWNhdGlvbhouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ATq6A7pItgMakAEKDnZlcmlmeS5zdWJqZWN0EixnaXZlIGVpdGhlciB3ZWJob29rSWQsIG9yIHNvdXJjZSB3aXRoIHNlY3JldBpQaGFzKHRoaXMud2ViaG9va19pZCkgIT0gaGFzKHRoaXMuc291cmNlKSAmJiBoYXModGhpcy5zb3VyY2UpID09IGhhcyh0aGlzLnNlY3JldCkakQEKDnZlcmlmeS5wYXlsb2FkElpnaXZlIHRoZSBwYXlsb2FkIGVpdGhlciBhcyBib2R5IChiYXNlNjQgb2YgdGhlIGV4YWN0IGJ5dGVzKSBvciBhcyBwYXlsb2FkICh0aGUgZXhhY3QgdGV4dCkaI2hhcyh0aGlzLmJvZHkpICE9IGhhcyh0aGlzLnBheWxvYWQpGowBChN2ZXJpZnkudmVyaWZpY2F0aW9uEkhnaXZlIHZlcmlmaWNhdGlvbiB0b2dldGhlciB3aXRoIHNvdXJjZSBhbmQgc2VjcmV0OyBhIHdlYmhvb2sgaGFzIGl0cyBvd24aKyFoYXModGhpcy52ZXJpZmljYXRpb24pIHx8IGhhcyh0aGlzLnNvdXJjZSlCDQoLX3dlYmhvb2tfaWRCCQoHX3NvdXJjZUIJCgdfc2VjcmV0QgcKBV9ib2R5QgoKCF9wYXlsb2FkQgkKB19tZXRob2RCBgoEX3VybCK0AQoXVmVyaWZ5U2lnbmF0dXJlUmVzcG9uc2USDQoFdmFsaWQYASABKAgSEwoGc2NoZW1lGAIgASgJSACIAQESEwoGcmVhc29uGAMgASgJSAGIAQESFwoKZXZlbnRfdHlwZRgEIAEoCUgCiAEBEhUKCGV2ZW50X2lkGAUgASgJSAOIAQFCCQoHX3NjaGVtZUIJCgdfcmVhc29uQg0KC19ldmVudF90eXBlQgsKCV9ldmVudF9pZDKICAoOV2ViaG9va1NlcnZpY2USfgoMTGlzdFdlYmhvb2tzEicuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RXZWJob29rc1JlcXVlc3QaKC5hbHVtaWEud2ViaG9va3MudjEuTGlzdFdlYmhvb2tzUmVzcG9uc2UiG5ACAYLT5JMCEhIQL2FwaS92MS93ZWJob29rcxKKAQoNQ3JlYXRlV2ViaG9vaxIoLmFsdW1pYS53ZWJob29rcy52MS5DcmVhdGVXZWJob29rUmVxdWVzdBopLmFsdW1pYS53ZWJob29rcy52MS5DcmVhdGVXZWJob29rUmVzcG9uc2UiJILT5JMCHjoBKmIHd2ViaG9vayIQL2FwaS92MS93ZWJob29rcxKGAQoKR2V0V2ViaG9vaxIlLmFsdW1pYS53ZWJob29rcy52MS5HZXRXZWJob29rUmVxdWVzdBomLmFsdW1pYS53ZWJob29rcy52MS5HZXRXZWJob29rUmVzcG9uc2UiKZACAYLT5JMCIGIHd2ViaG9vaxIVL2FwaS92MS93ZWJob29rcy97aWR9Ep0BCg1VcGRhdGVXZWJob29rEiguYWx1bWlhLndlYmhvb2tzLnYxLlVwZGF0ZVdlYmhvb2tSZXF1ZXN0GikuYWx1bWlhLndlYmhvb2tzLnYxLlVwZGF0ZVdlYmhvb2tSZXNwb25zZSI3gtPkkwIxOgd3ZWJob29rYgd3ZWJob29rMh0vYXBpL3YxL3dlYmhvb2tzL3t3ZWJob29rLmlkfRKDAQoNRGVsZXRlV2ViaG9vaxIoLmFsdW1pYS53ZWJob29rcy52MS5EZWxldGVXZWJob29rUmVxdWVzdBopLmFsdW1pYS53ZWJob29rcy52MS5EZWxldGVXZWJob29rUmVzcG9uc2UiHYLT5JMCFyoVL2FwaS92MS93ZWJob29rcy97aWR9EqgBChNSb3RhdGVXZWJob29rU2VjcmV0Ei4uYWx1bWlhLndlYmhvb2tzLnYxLlJvdGF0ZVdlYmhvb2tTZWNyZXRSZXF1ZXN0Gi8uYWx1bWlhLndlYmhvb2tzLnYxLlJvdGF0ZVdlYmhvb2tTZWNyZXRSZXNwb25zZSIwgtPkkwIqOgEqYgd3ZWJob29rIhwvYXBpL3YxL3dlYmhvb2tzL3tpZH0vcm90YXRlEo4BCg9WZXJpZnlTaWduYXR1cmUSKi5hbHVtaWEud2ViaG9va3MudjEuVmVyaWZ5U2lnbmF0dXJlUmVxdWVzdBorLmFsdW1pYS53ZWJob29rcy52MS5WZXJpZnlTaWduYXR1cmVSZXNwb25zZSIigtPkkwIcOgEqIhcvYXBpL3YxL3dlYmhvb2tzL3ZlcmlmeWIGcHJvdG8z", [file_alumia_webhooks_v1_verification, file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("CihhbHVtaWEvd2ViaG9va3MvdjEvd2ViaG9va19zZXJ2aWNlLnByb3RvEhJhbHVtaWEud2ViaG9va3MudjEigAYKB1dlYmhvb2sSFwoCaWQYASABKAlCC+BBA7pIBXIDsAEBEhwKBG5hbWUYAiABKAlCCbpIBnIEEAEYeEgCiAEBEhoKA3VybBgDIAEoCUIIukgFcgMYgBBIA4gBARIeCgZzb3VyY2UYBCABKAlCCbpIBnIEEAEYZEgEiAEBEiIKC2Rlc2NyaXB0aW9uGAUgASgJQgi6SAVyAxjQD0gFiAEBEiAKBmV2ZW50cxgGIAMoCUIQukgNkgEKEMgBIgVyAxjIARI0CgZzdGF0dXMYByABKAlCH7pIHHIaUgZhY3RpdmVSBnBhdXNlZFIIZGlzYWJsZWRIBogBARIUCgdlbmFibGVkGAggASgISAeIAQESGwoOZGVsaXZlcnlfY291bnQYCSABKAVCA+BBAxI5ChBsYXN0X2RlbGl2ZXJ5X2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEjMKCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSMwoKdXBkYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIYCgtyZWNlaXZlX3VybBgNIAEoCUID4EEDEjIKCmZvcndhcmRpbmcYDiABKAsyHi5hbHVtaWEud2ViaG9va3MudjEuRm9yd2FyZGluZxI2Cgx2ZXJpZmljYXRpb24YESABKAsyIC5hbHVtaWEud2ViaG9va3MudjEuVmVyaWZpY2F0aW9uEhwKBnNlY3JldBgPIAEoCUIKukgHcgUQARiAIEgAEh0KDmZvcndhcmRfc2VjcmV0GBAgASgJQgPgQQNIAUIPCg1pc3N1ZWRfc2VjcmV0QhcKFWlzc3VlZF9mb3J3YXJkX3NlY3JldEIHCgVfbmFtZUIGCgRfdXJsQgkKB19zb3VyY2VCDgoMX2Rlc2NyaXB0aW9uQgkKB19zdGF0dXNCCgoIX2VuYWJsZWQi0gEKE0xpc3RXZWJob29rc1JlcXVlc3QSHQoFbGltaXQYASABKAVCCbpIBhoEGGQoAUgAiAEBEh0KBmN1cnNvchgCIAEoCUIIukgFcgMYgARIAYgBARIcCgZzb3VyY2UYAyABKAlCB7pIBHICGGRIAogBARI0CgZzdGF0dXMYBCABKAlCH7pIHHIaUgZhY3RpdmVSBnBhdXNlZFIIZGlzYWJsZWRIA4gBAUIICgZfbGltaXRCCQoHX2N1cnNvckIJCgdfc291cmNlQgkKB19zdGF0dXMifgoUTGlzdFdlYmhvb2tzUmVzcG9uc2USKgoFaXRlbXMYASADKAsyGy5hbHVtaWEud2ViaG9va3MudjEuV2ViaG9vaxIYCgtuZXh0X2N1cnNvchgCIAEoCUgAiAEBEhAKCGhhc19tb3JlGAMgASgIQg4KDF9uZXh0X2N1cnNvciLPAwoUQ3JlYXRlV2ViaG9va1JlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARh4EhoKA3VybBgCIAEoCUIIukgFcgMYgBBIAIgBARIeCgZzb3VyY2UYAyABKAlCCbpIBnIEEAEYZEgBiAEBEiIKC2Rlc2NyaXB0aW9uGAQgASgJQgi6SAVyAxjQD0gCiAEBEiAKBmV2ZW50cxgFIAMoCUIQukgNkgEKEMgBIgVyAxjIARI0CgZzdGF0dXMYBiABKAlCH7pIHHIaUgZhY3RpdmVSBnBhdXNlZFIIZGlzYWJsZWRIA4gBARIUCgdlbmFibGVkGAcgASgISASIAQESHwoGc2VjcmV0GAggASgJQgq6SAdyBRABGIAgSAWIAQESNgoMdmVyaWZpY2F0aW9uGAkgASgLMiAuYWx1bWlhLndlYmhvb2tzLnYxLlZlcmlmaWNhdGlvbhIyCgpmb3J3YXJkaW5nGAogASgLMh4uYWx1bWlhLndlYmhvb2tzLnYxLkZvcndhcmRpbmdCBgoEX3VybEIJCgdfc291cmNlQg4KDF9kZXNjcmlwdGlvbkIJCgdfc3RhdHVzQgoKCF9lbmFibGVkQgkKB19zZWNyZXQiRQoVQ3JlYXRlV2ViaG9va1Jlc3BvbnNlEiwKB3dlYmhvb2sYASABKAsyGy5hbHVtaWEud2ViaG9va3MudjEuV2ViaG9vayIpChFHZXRXZWJob29rUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiQgoSR2V0V2ViaG9va1Jlc3BvbnNlEiwKB3dlYmhvb2sYASABKAsyGy5hbHVtaWEud2ViaG9va3MudjEuV2ViaG9vayJ9ChRVcGRhdGVXZWJob29rUmVxdWVzdBI0Cgd3ZWJob29rGAEgASgLMhsuYWx1bWlhLndlYmhvb2tzLnYxLldlYmhvb2tCBrpIA8gBARIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siRQoVVXBkYXRlV2ViaG9va1Jlc3BvbnNlEiwKB3dlYmhvb2sYASABKAsyGy5hbHVtaWEud2ViaG9va3MudjEuV2ViaG9vayIsChREZWxldGVXZWJob29rUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiKAoVRGVsZXRlV2ViaG9va1Jlc3BvbnNlEg8KB2RlbGV0ZWQYASABKAgiywEKGlJvdGF0ZVdlYmhvb2tTZWNyZXRSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIfCgZzZWNyZXQYAiABKAlCCrpIB3IFEAEYgCBIAIgBARIpChRncmFjZV9wZXJpb2Rfc2Vjb25kcxgDIAEoBUILukgIGgYYgPUkKAASNQoGdGFyZ2V0GAQgASgJQiC6SB1yG1IHcmVjZWl2ZVIHZm9yd2FyZFIHZWQyNTUxOUgBiAEBQgkKB19zZWNyZXRCCQoHX3RhcmdldCJLChtSb3RhdGVXZWJob29rU2VjcmV0UmVzcG9uc2USLAoHd2ViaG9vaxgBIAEoCzIbLmFsdW1pYS53ZWJob29rcy52MS5XZWJob29rIs4HChZWZXJpZnlTaWduYXR1cmVSZXF1ZXN0EiEKCndlYmhvb2tfaWQYASABKAlCCLpIBXIDsAEBSACIAQESHgoGc291cmNlGAIgASgJQgm6SAZyBBABGGRIAYgBARIfCgZzZWNyZXQYAyABKAlCCrpIB3IFEAEYgCBIAogBARJTCgdoZWFkZXJzGAQgAygLMjcuYWx1bWlhLndlYmhvb2tzLnYxLlZlcmlmeVNpZ25hdHVyZVJlcXVlc3QuSGVhZGVyc0VudHJ5Qgm6SAaaAQMQyAESEQoEYm9keRgFIAEoDEgDiAEBEhQKB3BheWxvYWQYBiABKAlIBIgBARIcCgZtZXRob2QYByABKAlCB7pIBHICGBRIBYgBARIaCgN1cmwYCCABKAlCCLpIBXIDGIAQSAaIAQESJgoCYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKDHZlcmlmaWNhdGlvbhgKIAEoCzIgLmFsdW1pYS53ZWJob29rcy52MS5WZXJpZmljYXRpb24aLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAE6ugO6SLYDGpABCg52ZXJpZnkuc3ViamVjdBIsZ2l2ZSBlaXRoZXIgd2ViaG9va0lkLCBvciBzb3VyY2Ugd2l0aCBzZWNyZXQaUGhhcyh0aGlzLndlYmhvb2tfaWQpICE9IGhhcyh0aGlzLnNvdXJjZSkgJiYgaGFzKHRoaXMuc291cmNlKSA9PSBoYXModGhpcy5zZWNyZXQpGpEBCg52ZXJpZnkucGF5bG9hZBJaZ2l2ZSB0aGUgcGF5bG9hZCBlaXRoZXIgYXMgYm9keSAoYmFzZTY0IG9mIHRoZSBleGFjdCBieXRlcykgb3IgYXMgcGF5bG9hZCAodGhlIGV4YWN0IHRleHQpGiNoYXModGhpcy5ib2R5KSAhPSBoYXModGhpcy5wYXlsb2FkKRqMAQoTdmVyaWZ5LnZlcmlmaWNhdGlvbhJIZ2l2ZSB2ZXJpZmljYXRpb24gdG9nZXRoZXIgd2l0aCBzb3VyY2UgYW5kIHNlY3JldDsgYSB3ZWJob29rIGhhcyBpdHMgb3duGishaGFzKHRoaXMudmVyaWZpY2F0aW9uKSB8fCBoYXModGhpcy5zb3VyY2UpQg0KC193ZWJob29rX2lkQgkKB19zb3VyY2VCCQoHX3NlY3JldEIHCgVfYm9keUIKCghfcGF5bG9hZEIJCgdfbWV0aG9kQgYKBF91cmwitAEKF1ZlcmlmeVNpZ25hdHVyZVJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEhMKBnNjaGVtZRgCIAEoCUgAiAEBEhMKBnJlYXNvbhgDIAEoCUgBiAEBEhcKCmV2ZW50X3R5cGUYBCABKAlIAogBARIVCghldmVudF9pZBgFIAEoCUgDiAEBQgkKB19zY2hlbWVCCQoHX3JlYXNvbkINCgtfZXZlbnRfdHlwZUILCglfZXZlbnRfaWQyiAgKDldlYmhvb2tTZXJ2aWNlEn4KDExpc3RXZWJob29rcxInLmFsdW1pYS53ZWJob29rcy52MS5MaXN0V2ViaG9va3NSZXF1ZXN0GiguYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RXZWJob29rc1Jlc3BvbnNlIhuQAgGC0+STAhISEC9hcGkvdjEvd2ViaG9va3MSigEKDUNyZWF0ZVdlYmhvb2sSKC5hbHVtaWEud2ViaG9va3MudjEuQ3JlYXRlV2ViaG9va1JlcXVlc3QaKS5hbHVtaWEud2ViaG9va3MudjEuQ3JlYXRlV2ViaG9va1Jlc3BvbnNlIiSC0+STAh46ASpiB3dlYmhvb2siEC9hcGkvdjEvd2ViaG9va3MShgEKCkdldFdlYmhvb2sSJS5hbHVtaWEud2ViaG9va3MudjEuR2V0V2ViaG9va1JlcXVlc3QaJi5hbHVtaWEud2ViaG9va3MudjEuR2V0V2ViaG9va1Jlc3BvbnNlIimQAgGC0+STAiBiB3dlYmhvb2sSFS9hcGkvdjEvd2ViaG9va3Mve2lkfRKdAQoNVXBkYXRlV2ViaG9vaxIoLmFsdW1pYS53ZWJob29rcy52MS5VcGRhdGVXZWJob29rUmVxdWVzdBopLmFsdW1pYS53ZWJob29rcy52MS5VcGRhdGVXZWJob29rUmVzcG9uc2UiN4LT5JMCMToHd2ViaG9va2IHd2ViaG9vazIdL2FwaS92MS93ZWJob29rcy97d2ViaG9vay5pZH0SgwEKDURlbGV0ZVdlYmhvb2sSKC5hbHVtaWEud2ViaG9va3MudjEuRGVsZXRlV2ViaG9va1JlcXVlc3QaKS5hbHVtaWEud2ViaG9va3MudjEuRGVsZXRlV2ViaG9va1Jlc3BvbnNlIh2C0+STAhcqFS9hcGkvdjEvd2ViaG9va3Mve2lkfRKoAQoTUm90YXRlV2ViaG9va1NlY3JldBIuLmFsdW1pYS53ZWJob29rcy52MS5Sb3RhdGVXZWJob29rU2VjcmV0UmVxdWVzdBovLmFsdW1pYS53ZWJob29rcy52MS5Sb3RhdGVXZWJob29rU2VjcmV0UmVzcG9uc2UiMILT5JMCKjoBKmIHd2ViaG9vayIcL2FwaS92MS93ZWJob29rcy97aWR9L3JvdGF0ZRKOAQoPVmVyaWZ5U2lnbmF0dXJlEiouYWx1bWlhLndlYmhvb2tzLnYxLlZlcmlmeVNpZ25hdHVyZVJlcXVlc3QaKy5hbHVtaWEud2ViaG9va3MudjEuVmVyaWZ5U2lnbmF0dXJlUmVzcG9uc2UiIoLT5JMCHDoBKiIXL2FwaS92MS93ZWJob29rcy92ZXJpZnliBnByb3RvMw", [file_alumia_webhooks_v1_forwarding, file_alumia_webhooks_v1_verification, file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Webhook is an inbound receiver.
@@ -118,7 +120,7 @@ export type Webhook = Message<"alumia.webhooks.v1.Webhook"> & {
   receiveUrl: string;
 
   /**
-   * Whether events reach `url`. Set `forwarding.state` to "active" to resume after a stop.
+   * Whether and how events reach `url`. Set `forwarding.state` to "active" to resume after a stop.
    *
    * @generated from field: alumia.webhooks.v1.Forwarding forwarding = 14;
    */
@@ -169,41 +171,6 @@ export const WebhookSchema: GenMessage<Webhook> = /*@__PURE__*/
   messageDesc(file_alumia_webhooks_v1_webhook_service, 0);
 
 /**
- * Forwarding tells whether a webhook's `url` is being delivered to.
- *
- * @generated from message alumia.webhooks.v1.Forwarding
- */
-export type Forwarding = Message<"alumia.webhooks.v1.Forwarding"> & {
-  /**
-   * "active" or "stopped". Deliveries are held while it is stopped.
-   *
-   * @generated from field: string state = 1;
-   */
-  state: string;
-
-  /**
-   * Why it was stopped: "gone" (the destination answered 410) or "manual" (a client set the state).
-   *
-   * @generated from field: optional string reason = 2;
-   */
-  reason?: string | undefined;
-
-  /**
-   * When it was stopped.
-   *
-   * @generated from field: google.protobuf.Timestamp stopped_at = 3;
-   */
-  stoppedAt?: Timestamp | undefined;
-};
-
-/**
- * Describes the message alumia.webhooks.v1.Forwarding.
- * Use `create(ForwardingSchema)` to create a new message.
- */
-export const ForwardingSchema: GenMessage<Forwarding> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 1);
-
-/**
  * ListWebhooksRequest pages through webhooks.
  *
  * @generated from message alumia.webhooks.v1.ListWebhooksRequest
@@ -243,7 +210,7 @@ export type ListWebhooksRequest = Message<"alumia.webhooks.v1.ListWebhooksReques
  * Use `create(ListWebhooksRequestSchema)` to create a new message.
  */
 export const ListWebhooksRequestSchema: GenMessage<ListWebhooksRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 2);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 1);
 
 /**
  * ListWebhooksResponse is one page of webhooks.
@@ -278,7 +245,7 @@ export type ListWebhooksResponse = Message<"alumia.webhooks.v1.ListWebhooksRespo
  * Use `create(ListWebhooksResponseSchema)` to create a new message.
  */
 export const ListWebhooksResponseSchema: GenMessage<ListWebhooksResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 3);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 2);
 
 /**
  * CreateWebhookRequest describes a new webhook.
@@ -349,6 +316,13 @@ export type CreateWebhookRequest = Message<"alumia.webhooks.v1.CreateWebhookRequ
    * @generated from field: alumia.webhooks.v1.Verification verification = 9;
    */
   verification?: Verification | undefined;
+
+  /**
+   * What the destination is shown: `headers`, `auth`, `clientCertificate`, `ed25519`.
+   *
+   * @generated from field: alumia.webhooks.v1.Forwarding forwarding = 10;
+   */
+  forwarding?: Forwarding | undefined;
 };
 
 /**
@@ -356,7 +330,7 @@ export type CreateWebhookRequest = Message<"alumia.webhooks.v1.CreateWebhookRequ
  * Use `create(CreateWebhookRequestSchema)` to create a new message.
  */
 export const CreateWebhookRequestSchema: GenMessage<CreateWebhookRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 4);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 3);
 
 /**
  * CreateWebhookResponse carries the new webhook and its secrets.
@@ -377,7 +351,7 @@ export type CreateWebhookResponse = Message<"alumia.webhooks.v1.CreateWebhookRes
  * Use `create(CreateWebhookResponseSchema)` to create a new message.
  */
 export const CreateWebhookResponseSchema: GenMessage<CreateWebhookResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 5);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 4);
 
 /**
  * GetWebhookRequest names a webhook.
@@ -398,7 +372,7 @@ export type GetWebhookRequest = Message<"alumia.webhooks.v1.GetWebhookRequest"> 
  * Use `create(GetWebhookRequestSchema)` to create a new message.
  */
 export const GetWebhookRequestSchema: GenMessage<GetWebhookRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 6);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 5);
 
 /**
  * GetWebhookResponse carries the webhook.
@@ -419,7 +393,7 @@ export type GetWebhookResponse = Message<"alumia.webhooks.v1.GetWebhookResponse"
  * Use `create(GetWebhookResponseSchema)` to create a new message.
  */
 export const GetWebhookResponseSchema: GenMessage<GetWebhookResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 7);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 6);
 
 /**
  * UpdateWebhookRequest changes a webhook.
@@ -447,7 +421,7 @@ export type UpdateWebhookRequest = Message<"alumia.webhooks.v1.UpdateWebhookRequ
  * Use `create(UpdateWebhookRequestSchema)` to create a new message.
  */
 export const UpdateWebhookRequestSchema: GenMessage<UpdateWebhookRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 8);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 7);
 
 /**
  * UpdateWebhookResponse carries the changed webhook.
@@ -468,7 +442,7 @@ export type UpdateWebhookResponse = Message<"alumia.webhooks.v1.UpdateWebhookRes
  * Use `create(UpdateWebhookResponseSchema)` to create a new message.
  */
 export const UpdateWebhookResponseSchema: GenMessage<UpdateWebhookResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 9);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 8);
 
 /**
  * DeleteWebhookRequest names a webhook.
@@ -489,7 +463,7 @@ export type DeleteWebhookRequest = Message<"alumia.webhooks.v1.DeleteWebhookRequ
  * Use `create(DeleteWebhookRequestSchema)` to create a new message.
  */
 export const DeleteWebhookRequestSchema: GenMessage<DeleteWebhookRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 10);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 9);
 
 /**
  * DeleteWebhookResponse confirms the deletion.
@@ -510,7 +484,7 @@ export type DeleteWebhookResponse = Message<"alumia.webhooks.v1.DeleteWebhookRes
  * Use `create(DeleteWebhookResponseSchema)` to create a new message.
  */
 export const DeleteWebhookResponseSchema: GenMessage<DeleteWebhookResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 11);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 10);
 
 /**
  * RotateWebhookSecretRequest replaces a secret.
@@ -541,7 +515,7 @@ export type RotateWebhookSecretRequest = Message<"alumia.webhooks.v1.RotateWebho
   gracePeriodSeconds: number;
 
   /**
-   * "receive" (the default) or "forward".
+   * "receive" (the default), "forward" or "ed25519".
    *
    * @generated from field: optional string target = 4;
    */
@@ -553,7 +527,7 @@ export type RotateWebhookSecretRequest = Message<"alumia.webhooks.v1.RotateWebho
  * Use `create(RotateWebhookSecretRequestSchema)` to create a new message.
  */
 export const RotateWebhookSecretRequestSchema: GenMessage<RotateWebhookSecretRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 12);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 11);
 
 /**
  * RotateWebhookSecretResponse carries the webhook and its new secret.
@@ -574,7 +548,7 @@ export type RotateWebhookSecretResponse = Message<"alumia.webhooks.v1.RotateWebh
  * Use `create(RotateWebhookSecretResponseSchema)` to create a new message.
  */
 export const RotateWebhookSecretResponseSchema: GenMessage<RotateWebhookSecretResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 13);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 12);
 
 /**
  * VerifySignatureRequest is a captured request to judge.
@@ -658,7 +632,7 @@ export type VerifySignatureRequest = Message<"alumia.webhooks.v1.VerifySignature
  * Use `create(VerifySignatureRequestSchema)` to create a new message.
  */
 export const VerifySignatureRequestSchema: GenMessage<VerifySignatureRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 14);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 13);
 
 /**
  * VerifySignatureResponse is the verdict.
@@ -707,7 +681,7 @@ export type VerifySignatureResponse = Message<"alumia.webhooks.v1.VerifySignatur
  * Use `create(VerifySignatureResponseSchema)` to create a new message.
  */
 export const VerifySignatureResponseSchema: GenMessage<VerifySignatureResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_webhook_service, 15);
+  messageDesc(file_alumia_webhooks_v1_webhook_service, 14);
 
 /**
  * WebhookService manages inbound receivers: their URLs, secrets, allowlists and outbound urls.
@@ -767,8 +741,8 @@ export const WebhookService: GenService<{
     output: typeof DeleteWebhookResponseSchema;
   },
   /**
-   * Replaces the inbound secret (`target` "receive") or the outbound one ("forward").
-   * The answer carries the new secret, once.
+   * Replaces the inbound secret (`target` "receive"), the outbound one ("forward") or the key of the ed25519 signature
+   * ("ed25519"). The answer carries the new secret, once, or the new public key.
    *
    * @generated from rpc alumia.webhooks.v1.WebhookService.RotateWebhookSecret
    */

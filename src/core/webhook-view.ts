@@ -1,0 +1,34 @@
+/** A webhook as its owner sees it: with its counts, and with what may be seen of how it forwards. */
+import type { EntityManager } from "@mikro-orm/postgresql";
+import type { SecretBox } from "../security/secret-box.ts";
+import { type Webhook, WebhookCounters } from "../store/entities/webhook.ts";
+import { type ForwardingView, forwardingViews, NO_FORWARDING } from "./forwarding-view.ts";
+
+/** `secret` and `forwardSecret` stand in the answer that issues them. */
+export interface WebhookView {
+  readonly webhook: Webhook;
+  readonly deliveryCount: number;
+  readonly lastDeliveryAt: Date | null;
+  readonly forwarding: ForwardingView;
+  readonly secret?: string;
+  readonly forwardSecret?: string;
+}
+
+/** The views of webhooks, in their order. */
+export async function viewsOf(
+  em: EntityManager,
+  box: SecretBox,
+  webhooks: readonly Webhook[],
+  now: Date,
+): Promise<WebhookView[]> {
+  const ids = webhooks.map((webhook) => webhook.id);
+  const counters = ids.length === 0 ? [] : await em.find(WebhookCounters, { webhookId: { $in: ids } });
+  const byId = new Map(counters.map((row) => [row.webhookId, row]));
+  const forwarding = await forwardingViews(em, box, webhooks, now);
+  return webhooks.map((webhook) => ({
+    webhook,
+    deliveryCount: byId.get(webhook.id)?.deliveryCount ?? 0,
+    lastDeliveryAt: byId.get(webhook.id)?.lastDeliveryAt ?? null,
+    forwarding: forwarding.get(webhook.id) ?? NO_FORWARDING,
+  }));
+}
