@@ -1,7 +1,8 @@
 /**
  * The pool of outbound connections: bounded for each origin and in total, kept alive and reused (latest first).
  * The guard judges a connection when it is made; a reused one was judged then. Connections with a client certificate
- * are shared by nobody without it. No redirects, no proxies but the one that is configured, no decompression, no pipelining: an exchange has a connection to itself.
+ * are shared by nobody without it. No redirects, no proxies but the one that is configured, no decompression, no
+ * pipelining: an exchange has a connection to itself.
  *
  * Who asks while the bounds are reached waits, first come first served, in a queue that is bounded too; an idle
  * connection of another origin is closed to make room.

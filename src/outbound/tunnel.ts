@@ -126,7 +126,7 @@ class Tunnelling {
         const error = new ProxyError(status);
         reject(new ConnectError(blamesDestination(answer) ? "connect" : "proxy", error));
       });
-      request.once("error", (error) => reject(new ConnectError("proxy", new ProxyError(null, error))));
+      request.on("error", (error) => reject(new ConnectError("proxy", new ProxyError(null, error))));
       request.end();
     });
   }
@@ -173,7 +173,8 @@ function connectOptions(proxy: EgressProxy, authority: string, guard: ConnectGua
     // One tunnel to a connection; no agent's own idea of a proxy.
     agent: false,
     maxHeaderSize: ANSWER_HEADER_BYTES_MAX,
-    ...(proxy.secure && guard.certificateAuthorities !== undefined ? { ca: guard.certificateAuthorities } : {}),
+    // Of the proxy itself: without a name for TLS, Node would take that of the Host header, which is the destination's.
+    ...(proxy.secure ? tlsOptions({ ...proxy, certificate: undefined }, guard) : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Deliveries through a real CONNECT proxy: what it is told, what it sees, and whose fault a failure is. */
 import { createServer, type Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { fetchBounded } from "../../src/outbound/fetch.ts";
 import type { Resolver } from "../../src/security/ssrf.ts";
@@ -74,8 +75,14 @@ describe("a tunnel", () => {
     const proxy = await proxyOf({ tls: { cert: localhostCertificate, key: localhostKey }, authorization });
     const server = await serverOf(ok, { tls: {} });
     const client = clientOf({ proxy: proxy.settings, certificateAuthorities: localhostCertificate });
+    let askedFor: unknown;
+    proxy.behave((_request, socket, open) => {
+      askedFor = (socket as TLSSocket).servername;
+      open();
+    });
     expect((await attempt(client, `https://localhost:${server.port}/`)).errorCode).toBeNull();
     expect(proxy.tunnels).toEqual([{ authority: `127.0.0.1:${server.port}`, authorization }]);
+    expect(askedFor).toBe("localhost");
     expect(server.requests[0]).not.toMatch(/proxy-authorization/i);
   });
 
@@ -157,6 +164,13 @@ describe("faults of the proxy", () => {
     const result = await attempt(client, urlOf(server));
     expect([result.errorCode, result.errorMessage, result.statusCode]).toEqual(["proxy", message, null]);
     expect([result.remoteAddress, server.connections(), client.stats.open]).toEqual([null, 0, 0]);
+  });
+
+  test("one whose certificate does not hold, which learns no password", async () => {
+    const authorization = `Basic ${btoa("name:password")}`;
+    const proxy = await proxyOf({ tls: { cert: localhostCertificate, key: localhostKey }, authorization });
+    const result = await attempt(clientOf({ proxy: proxy.settings }), "http://127.0.0.1:9/");
+    expect([result.errorCode, proxy.tunnels]).toEqual(["proxy", []]);
   });
 
   test("one that is not there", async () => {
