@@ -26,8 +26,8 @@ export type Sent = Omit<OutboundResult, "failure"> & { readonly failure: Attempt
 const ECHO_CHARS_MIN = 6;
 
 /**
- * Sends the request with the destination's credentials. Where the destination refuses a token that was held (401), it
- * is fetched anew and the request sent once more. Never rejects.
+ * Sends the request with the destination's credentials. Where the destination refuses a token that is not new (401),
+ * another is fetched and the request sent once more. Never rejects.
  */
 export async function sendWithAccess(
   { client, tokens }: AccessContext,
@@ -56,9 +56,8 @@ export async function sendWithAccess(
     const sent = await send(bearer(first.token));
     if (sent.response.statusCode !== 401) return sent;
     tokens.refuse(destinationId, first.token);
-    if (first.isNew) return sent;
     const second = await tokens.token(destinationId, auth, signal);
-    return second.ok ? await send(bearer(second.token)) : sent;
+    return second.ok && second.token !== first.token ? await send(bearer(second.token)) : sent;
   } catch (error) {
     return notSent(lateToken(error, peer));
   }

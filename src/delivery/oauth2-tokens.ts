@@ -5,7 +5,9 @@
  *                 └─expired, or the destination answers 401─▶ none
  *
  * One fetch runs for a destination, whoever waits for it. After a failure the endpoint is left alone for a moment, in
- * which everybody gets the same answer. Other settings are another token. Bounds: destinations, answer, time of a fetch.
+ * which everybody gets the same answer; a token that is refused within such a moment after its issue stands as well, so
+ * that a destination which refuses all of them costs the endpoint no more. Other settings are another token. Bounds:
+ * destinations, answer, time of a fetch.
  */
 import type { Clock } from "../clock.ts";
 import type { OAuth2Settings } from "../core/destination-credentials.ts";
@@ -18,18 +20,25 @@ export interface OAuth2Limits {
   readonly timeoutMs: number;
   readonly answerBytesMax: number;
   readonly destinationsMax: number;
-  /** How long an endpoint is left alone after a failure. */
+  /** How long an endpoint is left alone after a failure, or a token that it has just issued is not replaced. */
   readonly restMs: number;
 }
 
-/** A token to send, or why there is none. `isNew`: nobody has sent it yet, so that a 401 does not tell that it is old. */
+/** A token to send, or why there is none. */
 export type TokenResult =
-  | { readonly ok: true; readonly token: string; readonly isNew: boolean }
+  | { readonly ok: true; readonly token: string }
   | { readonly ok: false; readonly message: string };
+
+interface Held {
+  readonly token: string;
+  readonly issuedAtMs: number;
+  readonly refreshAtMs: number;
+  readonly expiresAtMs: number;
+}
 
 interface Entry {
   readonly settings: OAuth2Settings;
-  held: { readonly token: string; readonly refreshAtMs: number; readonly expiresAtMs: number } | null;
+  held: Held | null;
   failed: { readonly message: string; readonly untilMs: number } | null;
   fetching: Promise<TokenAnswer> | null;
 }
@@ -58,17 +67,17 @@ export class OAuth2Tokens {
     const { held, failed } = entry;
     if (held !== null && nowMs < held.expiresAtMs) {
       if (nowMs >= held.refreshAtMs && (failed === null || nowMs >= failed.untilMs)) void this.#fetch(entry);
-      return { ok: true, token: held.token, isNew: false };
+      return { ok: true, token: held.token };
     }
     if (failed !== null && nowMs < failed.untilMs) return { ok: false, message: failed.message };
-    const answer = await beforeAbort(this.#fetch(entry), signal);
-    return answer.ok ? { ok: true, token: answer.token, isNew: true } : answer;
+    return await beforeAbort(this.#fetch(entry), signal);
   }
 
-  /** The destination has refused the token: the next one to ask gets another. */
+  /** The destination has refused the token: the next one to ask gets another, unless this one is new. */
   refuse(destinationId: string, token: string): void {
     const entry = this.#entries.get(destinationId);
-    if (entry?.held?.token === token) entry.held = null;
+    if (entry?.held?.token !== token) return;
+    if (this.#clock.now() - entry.held.issuedAtMs >= this.#limits.restMs) entry.held = null;
   }
 
   #entryOf(destinationId: string, settings: OAuth2Settings): Entry {
@@ -102,7 +111,7 @@ export class OAuth2Tokens {
     if (answer.ok) {
       const aheadMs = Math.min(answer.lifeMs * REFRESH_SHARE, REFRESH_MS_MAX);
       const expiresAtMs = nowMs + answer.lifeMs;
-      entry.held = { token: answer.token, refreshAtMs: expiresAtMs - aheadMs, expiresAtMs };
+      entry.held = { token: answer.token, issuedAtMs: nowMs, refreshAtMs: expiresAtMs - aheadMs, expiresAtMs };
       entry.failed = null;
     } else {
       entry.failed = { message: answer.message, untilMs: nowMs + restMs };

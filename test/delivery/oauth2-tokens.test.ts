@@ -26,23 +26,20 @@ async function scene(
     ...{ type: "oauth2", tokenUrl: server.url, clientId: "id", clientSecret: "s e:c/ret" },
     ...{ scope: null, audience: null, clientAuthentication: "basic" },
   };
-  const ask = (destinationId = "d", changes: Partial<OAuth2Settings> = {}) =>
-    tokens.token(destinationId, { ...settings, ...changes }, never);
   /** The token, or the message. */
-  const get = async (...args: Parameters<typeof ask>) => {
-    const result = await ask(...args);
+  const get = async (destinationId = "d", changes: Partial<OAuth2Settings> = {}) => {
+    const result = await tokens.token(destinationId, { ...settings, ...changes }, never);
     return result.ok ? result.token : result.message;
   };
-  return { server, clock, tokens, settings, ask, get };
+  return { server, clock, tokens, settings, get };
 }
 
 describe("a token", () => {
   test("is fetched once, and held until it is about to expire", async () => {
-    const { server, clock, ask } = await scene();
-    const first = await ask();
-    expect(first).toEqual({ ok: true, token: server.issued[0], isNew: true });
+    const { server, clock, get } = await scene();
+    expect(await get()).toBe(server.issued[0]);
     clock.advance(79_999);
-    expect(await ask()).toEqual({ ok: true, token: server.issued[0], isNew: false });
+    expect(await get()).toBe(server.issued[0]);
     expect(server.requests).toHaveLength(1);
   });
 
@@ -94,12 +91,24 @@ describe("a token", () => {
   });
 
   test("that the destination refuses is replaced, once for all who were refused", async () => {
-    const { server, tokens, get } = await scene();
+    const { server, clock, tokens, get } = await scene();
     const first = await get();
+    clock.advance(LIMITS.restMs);
     tokens.refuse("d", first);
     const second = await get();
     tokens.refuse("d", first);
     expect([second, await get()]).toEqual([server.issued[1], server.issued[1]]);
+  });
+
+  test("that is refused as soon as it was issued is not replaced, so that the endpoint is not asked without end", async () => {
+    const { server, clock, tokens, get } = await scene();
+    const first = await get();
+    clock.advance(LIMITS.restMs - 1);
+    tokens.refuse("d", first);
+    expect(await get()).toBe(first);
+    clock.advance(1);
+    tokens.refuse("d", first);
+    expect(await get()).toBe(server.issued[1]);
   });
 
   test("of the destination used longest ago goes first", async () => {

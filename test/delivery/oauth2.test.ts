@@ -66,6 +66,7 @@ test("a token that has expired is replaced before anything is sent", async () =>
 
 test("a token that is refused is replaced within the attempt, once", async () => {
   await deliver(1);
+  clock.advance(1_000);
   revoked.add(issuer.issued[0] ?? "");
   const done = await deliver(2);
   expect(outline(done)).toEqual(["1 scheduled succeeded"]);
@@ -75,13 +76,15 @@ test("a token that is refused is replaced within the attempt, once", async () =>
   expect(destination.arrivals[1]?.body).toEqual(destination.arrivals[2]?.body);
 });
 
-test("a destination that refuses every token gets two requests of an attempt at most", async () => {
+test("a destination that refuses every token gets two requests of an attempt at most, and no new token each", async () => {
   await deliver(1);
+  clock.advance(1_000);
   destination.behave((_arrival, response) => response.writeHead(401).end());
   const failed = await webhook.settled(await webhook.sendEvent('{"n":2}'), "pending", 2);
   expect(outline(failed)).toEqual(["1 scheduled http_status", "2 scheduled http_status"]);
   expect(failed.attempts[0]).toMatchObject({ statusCode: 401 });
-  expect(destination.arrivals).toHaveLength(1 + 2 + 2);
+  expect(destination.arrivals).toHaveLength(1 + 2 + 1);
+  expect(issuer.issued).toHaveLength(2);
 });
 
 test("an issuer that fails is an attempt of its own kind, and is tried again", async () => {
