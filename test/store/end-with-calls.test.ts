@@ -117,13 +117,13 @@ describe("a transaction", () => {
     const call = new AbortController();
     const work = onBehalfOf(call, () =>
       transaction(pool, async (client) => {
-        await client.query("insert into slow_notes values ('committed')");
+        await client.query("insert into slow_notes values ('kept')");
       }),
     );
     await begun("commit");
     call.abort();
     await work;
-    expect((await observer.query("select text from slow_notes")).rows).toEqual([{ text: "committed" }]);
+    expect((await observer.query("select text from slow_notes")).rows).toEqual([{ text: "kept" }]);
   });
 });
 
