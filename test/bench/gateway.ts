@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/store/embedded/embedded-postgres.ts";
+import { COMPILE_CACHE } from "../support/compile-cache.ts";
 import { memoryMiB, processTreeSeconds } from "./processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -139,7 +140,7 @@ export const removeDirectory = (directory: string) => rm(directory, { recursive:
 
 async function spawnService(directory: string, env: Readonly<Record<string, string>>) {
   const child = spawn(process.execPath, [MAIN, "serve", "--dev"], {
-    env: { PATH: process.env.PATH, PORT: "0", DATA_DIR: directory, LOG_LEVEL: "error", ...env },
+    env: { PATH: process.env.PATH, ...COMPILE_CACHE, PORT: "0", DATA_DIR: directory, LOG_LEVEL: "error", ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = once(child, "exit").then(([code]) => Promise.reject(new Error(`the service ended with ${code}`)));

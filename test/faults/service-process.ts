@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { type Api, createApi } from "../support/api.ts";
+import { COMPILE_CACHE } from "../support/compile-cache.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const SHIFTED_CLOCK = new URL("./shifted-clock.ts", import.meta.url).href;
@@ -50,7 +51,7 @@ interface Command {
 function spawnCommand(args: readonly string[], env: Env, settableClock = false): Command {
   const before = settableClock ? ["--import", SHIFTED_CLOCK] : [];
   const child = spawn(process.execPath, [...before, MAIN, ...args], {
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, ...COMPILE_CACHE, ...env },
     stdio: ["ignore", "pipe", "pipe", ...(settableClock ? ["ipc" as const] : [])],
   });
   running.add(child);
