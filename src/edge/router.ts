@@ -92,7 +92,7 @@ export function createRouter(options: RouterOptions): Router {
   const exchangeValues = ({ request, response }: Exchange) =>
     contextValues(request, (listener) => {
       if (isGone(response)) listener();
-      else response.once("close", listener);
+      else response.on("close", listener);
     });
   const receive = createReceiveHandler({
     receiver: options.receiver,
@@ -128,7 +128,7 @@ export function createRouter(options: RouterOptions): Router {
     contextValues: (stream, session, headers) =>
       contextValues(headOf(session, headers), (listener) => {
         if (stream.destroyed) listener();
-        else stream.once("close", listener);
+        else stream.on("close", listener);
       }),
     openBody: (session, headers, onLate) => {
       const meter = meterBody(headOf(session, headers));

@@ -9,6 +9,7 @@ import {
   ForwardingSchema,
 } from "../../gen/alumia/webhooks/v1/forwarding_pb.ts";
 import type { AuthSettings, CertificateSettings } from "../core/destination-credentials.ts";
+import { NO_FORWARDING } from "../core/forwarding-view.ts";
 import type { WebhookPatch } from "../core/webhook-settings.ts";
 import type { WebhookView } from "../core/webhook-view.ts";
 import { invalidField } from "../errors.ts";
@@ -77,8 +78,12 @@ function certificateOf(message: ClientCertificate | undefined): CertificateSetti
   return message ? { certificate: message.certificate, key: message.key } : null;
 }
 
+/** What most webhooks have: one message for all of them, which nobody changes. */
+const PLAIN = create(ForwardingSchema, { state: "active", ed25519: false });
+
 /** Whether events reach the webhook's url, and what its destination is shown. */
 export function forwardingMessage({ webhook, forwarding }: WebhookView): ForwardingMessage {
+  if (forwarding === NO_FORWARDING && !webhook.forwardingStoppedAt && !webhook.forwardingReason) return PLAIN;
   const { headers, auth, certificate, publicKeys } = forwarding;
   return create(ForwardingSchema, {
     state: webhook.forwardingStoppedAt ? "stopped" : "active",

@@ -27,23 +27,22 @@ export function createRequestGate(apiKeys: ApiKeys, limits: GateLimits): (contex
   const turnstile = new Turnstile(limits);
   const calls = new UnderWay(limits.callsPerCallerMax);
 
-  async function admit(context: HandlerContext, authorization: string | null): Promise<void> {
-    const { values } = context;
-    const lane = apiKeys.peek(authorization)?.organizationId ?? values.get(clientKey);
-    const turn = turnstile.enter(lane);
-    if (turn) {
-      await turn;
-      if (context.signal.aborted) throw endOf(context.signal);
-    }
+  const begin = ({ values }: HandlerContext, lane: string) => {
     const leave = calls.enter(lane);
     if (!leave) throw new AppError("TOO_MANY_REQUESTS", "too many calls at once; wait for some of them to be answered");
     values.get(answerEndKey)(leave);
-  }
+  };
 
   return async (context) => {
     const authorization = context.requestHeader.get("authorization");
     try {
-      await admit(context, authorization);
+      const lane = apiKeys.peek(authorization)?.organizationId ?? context.values.get(clientKey);
+      const turn = turnstile.enter(lane);
+      if (turn) {
+        await turn;
+        if (context.signal.aborted) throw endOf(context.signal);
+      }
+      begin(context, lane);
       if (KEYLESS.has(context.service)) return;
       context.values.set(callerKey, await apiKeys.authenticate(authorization));
     } catch (error) {
