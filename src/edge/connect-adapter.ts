@@ -21,9 +21,9 @@ import { isHttp2 } from "../transcode/http-exchange.ts";
 import type { BodyHold } from "./body-budget.ts";
 import { boundTimeout } from "./call-timeout.ts";
 import { withDecodeErrors } from "./decode-errors.ts";
-import { type Exchange, type HttpRequest, sendMethodNotAllowed } from "./exchange.ts";
+import type { Exchange, HttpRequest } from "./exchange.ts";
 import { meteredGzip, withMeter } from "./metered-rpc.ts";
-import { sendUnknown } from "./unknown-rpc.ts";
+import { refuse, sendUnknown } from "./rpc-refusal.ts";
 
 type RequestGate = (context: HandlerContext) => Promise<void>;
 
@@ -79,10 +79,7 @@ export function createConnectAdapter(options: ConnectAdapterOptions): (exchange:
       sendUnknown(exchange, path);
       return;
     }
-    if (!handler.allowedMethods.includes(request.method ?? "")) {
-      sendMethodNotAllowed(exchange, handler.allowedMethods.join(", "));
-      return;
-    }
+    if (refuse(exchange, handler, meteredGzip.name)) return;
     const values = contextValues(exchange);
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     boundTimeout(universal.header, options.maxTimeoutMs);

@@ -16,18 +16,15 @@ export interface Encodings {
   readonly response: Compression | undefined;
 }
 
-/** By `grpc-encoding` and `grpc-accept-encoding`. Throws UNIMPLEMENTED, naming what is taken, for an unknown one. */
+/** By `grpc-encoding` and `grpc-accept-encoding`. Undefined if the request's encoding is not known. */
 export function negotiate(
   available: Compression,
   encoding: string | undefined,
   accepted: string | undefined,
-): Encodings {
+): Encodings | undefined {
   const { name } = available;
   const compressed = encoding !== undefined && encoding !== "identity";
-  if (compressed && encoding !== name) {
-    const message = `unknown compression "${encoding}": supported encodings are ${name}`;
-    throw new ConnectError(message, Code.Unimplemented, { "grpc-accept-encoding": name });
-  }
+  if (compressed && encoding !== name) return undefined;
   const request = compressed ? available : undefined;
   // A client that does not say what it takes takes what it sends.
   if (!accepted) return { request, response: request };

@@ -63,6 +63,7 @@ export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHea
 interface Call {
   readonly spec: UnarySpec;
   readonly codec: Codec;
+  readonly encodings: Encodings;
   readonly session: Http2Session;
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
@@ -75,10 +76,11 @@ export function createGrpcUnary(options: GrpcUnaryOptions): StreamHandler {
     const { session } = stream;
     const spec = methods.get(pathOf(headers));
     const codec = headers[":method"] === "POST" ? codecOf(headers["content-type"]) : undefined;
-    if (session === undefined || spec === undefined || codec === undefined) return false;
+    const encodings = encodingsOf(options, headers);
+    if (session === undefined || spec === undefined || codec === undefined || encodings === undefined) return false;
     // A stream that breaks is no fault: its call hears of it by the close.
     stream.on("error", () => {});
-    answer(options, { spec, codec, session, stream, headers }).catch((error: unknown) => {
+    answer(options, { spec, codec, encodings, session, stream, headers }).catch((error: unknown) => {
       options.onFailure(error, pathOf(headers));
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     });
@@ -112,7 +114,7 @@ async function answer(options: GrpcUnaryOptions, call: Call): Promise<void> {
 
 async function serve(options: GrpcUnaryOptions, call: Call, context: CallContext): Promise<void> {
   const { stream, session, headers, codec } = call;
-  const { request, response } = encodingsOf(options, headers);
+  const { request, response } = call.encodings;
   await context.untilAborted(() => options.requestGate(context));
   const body = options.openBody(session, headers, (error) => context.abort(error));
   const bytesMax = options.messageBytesMax(call.spec.method.parent);
@@ -142,7 +144,7 @@ function createContext(options: GrpcUnaryOptions, { spec, stream, session, heade
   });
 }
 
-function encodingsOf({ compression }: GrpcUnaryOptions, headers: IncomingHttpHeaders): Encodings {
+function encodingsOf({ compression }: GrpcUnaryOptions, headers: IncomingHttpHeaders): Encodings | undefined {
   return negotiate(compression, text(headers["grpc-encoding"]), text(headers["grpc-accept-encoding"]));
 }
 

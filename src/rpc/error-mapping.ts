@@ -6,7 +6,7 @@ import { AppError, type FieldViolation, type Reason } from "../errors.ts";
 import { isOutage, unavailable } from "../store/batch-errors.ts";
 
 /** Codes of REST errors: our reasons, and those that only HTTP has. */
-export type RestCode = Reason | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE";
+export type RestCode = Reason | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "HTTP_VERSION_NOT_SUPPORTED";
 
 export const HTTP_STATUS: Readonly<Record<RestCode, number>> = {
   BAD_REQUEST: 400,
@@ -24,6 +24,7 @@ export const HTTP_STATUS: Readonly<Record<RestCode, number>> = {
   UNIMPLEMENTED: 501,
   SERVICE_UNAVAILABLE: 503,
   DEADLINE_EXCEEDED: 504,
+  HTTP_VERSION_NOT_SUPPORTED: 505,
 };
 
 const CONNECT_CODE: Readonly<Record<Reason, Code>> = {

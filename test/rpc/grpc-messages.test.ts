@@ -5,7 +5,9 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { encodeGrpcMessage, withoutNeedlessEscapes } from "../../src/grpc/message.ts";
+import { readAnswer } from "../support/api.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { TRANSPORTS } from "./connect-clients.ts";
 import { createGrpcClient, type GrpcClient, grpcRefusal } from "./grpc-client.ts";
@@ -54,7 +56,7 @@ describe("what is not served", () => {
     expect(await grpcRefusal(client.raw(path))).toEqual({
       code: "UNIMPLEMENTED",
       message: `no RPC is served at ${path}`,
-      info: undefined,
+      info: "webhooks.alumia UNIMPLEMENTED",
       violations: [],
     });
     expect(await client.unary("WebhookService/ListWebhooks", {})).toEqual({});
@@ -87,7 +89,9 @@ describe("what is not served", () => {
       for (const path of UNKNOWN) {
         const answer = await post(path, type);
         expect([answer.status, answer.headers.get("content-type")]).toEqual([501, "application/json"]);
-        expect(await answer.json()).toEqual({ code: "unimplemented", message: `no RPC is served at ${path}` });
+        const { code, message, details } = (await readAnswer(answer)).body;
+        expect([code, message]).toEqual(["unimplemented", `no RPC is served at ${path}`]);
+        expect(details).toMatchObject([{ type: "google.rpc.ErrorInfo" }]);
       }
     },
   );
@@ -96,7 +100,7 @@ describe("what is not served", () => {
     fetch(String(input).replace(/\/alumia\..*$/, path), init);
   const refusalOf = async (call: Promise<unknown>) => {
     const error = await call.then(() => undefined, ConnectError.from);
-    return [error?.code, error?.rawMessage];
+    return [error?.code, error?.rawMessage, error?.findDetails(ErrorInfoSchema)[0]?.reason];
   };
 
   test.each(Object.entries(TRANSPORTS))("%s clients are told so, unary and streaming", async (_name, make) => {
@@ -104,7 +108,7 @@ describe("what is not served", () => {
       const transport = make({ url: service.url, key: service.key, fetch: renamed(path) });
       const unary = createClient(WebhookService, transport).listWebhooks({});
       const stream = Array.fromAsync(createClient(EventService, transport).getEventBody({}));
-      const expected = [Code.Unimplemented, `no RPC is served at ${path}`];
+      const expected = [Code.Unimplemented, `no RPC is served at ${path}`, "UNIMPLEMENTED"];
       expect([await refusalOf(unary), await refusalOf(stream)]).toEqual([expected, expected]);
     }
   });

@@ -2,7 +2,9 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { type Expected, inEvery, type Matrix, note, say, startMatrix, watch } from "./matrix.ts";
+import { detail } from "./outcome.ts";
 import { type Call, type Protocol, requestBytes } from "./protocols.ts";
 
 const MESSAGE_BYTES_MAX = 100_000;
@@ -80,6 +82,7 @@ describe("compression", () => {
       {
         code: "Unimplemented",
         message: 'unknown compression "lzma": supported encodings are gzip',
+        details: [detail(ErrorInfoSchema, { reason: "UNIMPLEMENTED", domain: "webhooks.alumia" })],
         rest: "415 UNSUPPORTED_MEDIA_TYPE",
         except: { rest: { message: "the content-encoding must be identity or gzip" } },
       },
