@@ -192,6 +192,8 @@ export const LIMITS = Object.freeze({
   /** How long something may be due before the doctor looks twice, and the time between: longer than a background turn. */
   doctorOverdueMs: 5 * 60_000,
   doctorRecheckMs: 65_000,
+  /** Log: bytes that wait for whoever reads it; with more of them lines are dropped. */
+  logBytesMax: 4 * 1024 * 1024,
 });
 
 /** The bounds by name; tests put other numbers in place of some. */

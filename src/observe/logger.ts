@@ -1,5 +1,6 @@
 /** Structured logs. Secrets, keys, authorization headers and signatures have no field here and are redacted if they get one. */
 import { destination, type Logger, pino } from "pino";
+import { LIMITS } from "../config.ts";
 
 export type { Logger } from "pino";
 
@@ -16,8 +17,27 @@ export function createLogger(level: string): Logger {
       serializers: { err: errorSummary },
       redact: { paths: REDACTED.flatMap((name) => [name, `*.${name}`]), censor: "[redacted]" },
     },
-    destination({ fd: 2, sync: true }),
+    standardError(),
   );
+}
+
+/**
+ * Standard error, written to in the background, so that a slow reader of the log never stops the service. What waits
+ * for it is bounded: further lines are dropped, and their number told as soon as there is room.
+ */
+function standardError() {
+  const stream = destination({ fd: 2, sync: false, maxLength: LIMITS.logBytesMax });
+  let dropped = 0;
+  stream.on("drop", () => {
+    dropped += 1;
+  });
+  stream.on("drain", () => {
+    if (dropped === 0) return;
+    const line = { level: "warn", time: new Date().toISOString(), lines: dropped, msg: "log lines were dropped" };
+    dropped = 0;
+    stream.write(`${JSON.stringify(line)}\n`);
+  });
+  return stream;
 }
 
 /**
