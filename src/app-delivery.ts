@@ -8,8 +8,10 @@ import type { WebhookLoader } from "./core/webhook-loader.ts";
 import { OAuth2Tokens } from "./delivery/oauth2-tokens.ts";
 import { DeliveryWorker } from "./delivery/worker.ts";
 import type { Logger } from "./observe/logger.ts";
+import type { Observer } from "./observe/observer.ts";
 import { HttpClient } from "./outbound/http-client.ts";
 import { createDestinationPolicy, type DestinationPolicy, type Endpoint } from "./security/ssrf.ts";
+import { BLOCKED_RULES, type UrlCheck } from "./security/url-policy.ts";
 import { VERSION } from "./version.ts";
 
 /** What outbound requests may reach: nothing of our own, nor the egress proxy as if it were a destination. */
@@ -35,16 +37,18 @@ export function createClient(config: Config, policy: DestinationPolicy, seams: A
 export function createWorker(parts: {
   config: Config;
   logger: Logger;
+  observer: Observer;
   pool: Pool;
   clock: Clock;
   client: HttpClient;
   loader: WebhookLoader<ReceivingWebhook>;
   seams: AppSeams;
 }): DeliveryWorker {
-  const { config, logger, pool, clock, client, loader, seams } = parts;
+  const { config, logger, observer, pool, clock, client, loader, seams } = parts;
   return new DeliveryWorker({
     pool,
     logger,
+    observer,
     forward: {
       client,
       clock,
@@ -83,4 +87,11 @@ export function createWorker(parts: {
     batchRetriesMax: LIMITS.batchRetriesMax,
     ...(seams.random ? { random: seams.random } : {}),
   });
+}
+
+/** Tells whoever runs the service what opens a destination that is refused as private. */
+export function withAdvice(check: UrlCheck): UrlCheck {
+  if (check.ok || !BLOCKED_RULES.has(check.rule)) return check;
+  const advice = "ALLOWED_PRIVATE_CIDRS opens private ranges, npm run dev this machine";
+  return { ...check, message: `${check.message} (${advice})` };
 }

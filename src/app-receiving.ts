@@ -16,6 +16,7 @@ import { Traces } from "./core/traces.ts";
 import { UrlConfirmations } from "./core/url-confirmations.ts";
 import type { WebhookLoader } from "./core/webhook-loader.ts";
 import type { Logger } from "./observe/logger.ts";
+import type { Observer } from "./observe/observer.ts";
 import type { WebhookRecord } from "./store/sql/lookup.ts";
 import type { Store } from "./store/store.ts";
 
@@ -23,6 +24,7 @@ export interface ReceivingOptions {
   readonly config: Config;
   readonly limits: Limits;
   readonly logger: Logger;
+  readonly observer: Observer;
   readonly store: Store;
   readonly clock: Clock;
   readonly loader: WebhookLoader<ReceivingWebhook>;
@@ -35,6 +37,7 @@ export interface ReceivingOptions {
 }
 
 export interface Receiving {
+  readonly recorder: EventRecorder;
   readonly receiver: Receiver;
   readonly linear: LinearReceiver;
   /** Resolves once everything that was received is settled, and every trace is written. */
@@ -42,9 +45,10 @@ export interface Receiving {
 }
 
 export function createReceiving(options: ReceivingOptions): Receiving {
-  const { config, limits, logger, store, clock, loader, prepare, handover } = options;
+  const { config, limits, logger, observer, store, clock, loader, prepare, handover } = options;
   const recorder = new EventRecorder({
     pool: store.pool,
+    observer,
     limits: {
       batchRowsMax: limits.receiveBatchRowsMax,
       batchBytesMax: limits.receiveBatchBytesMax,
@@ -70,6 +74,7 @@ export function createReceiving(options: ReceivingOptions): Receiving {
     handover,
     judge: new Judge({ keys: options.keys, clock }),
     handshakes: new Handshakes({ captures: options.captures, confirmations }),
+    observer,
     traces,
     traceContentBytesMax: limits.traceContentBytesMax,
     clock,
@@ -85,6 +90,7 @@ export function createReceiving(options: ReceivingOptions): Receiving {
     limits,
   });
   return {
+    recorder,
     receiver,
     linear,
     drain: async () => {

@@ -1,7 +1,8 @@
 /** Composition root: builds everything, starts it in order, stops it in the opposite order. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
-import { createClient, createPolicy, createWorker } from "./app-delivery.ts";
+import { createClient, createPolicy, createWorker, withAdvice } from "./app-delivery.ts";
+import { createObserving, metricsPlace, type Observing } from "./app-observing.ts";
 import { createPublishedKeys } from "./app-published-keys.ts";
 import { createReceiving } from "./app-receiving.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -19,7 +20,7 @@ import { WebhookLoader } from "./core/webhook-loader.ts";
 import { Webhooks } from "./core/webhooks.ts";
 import type { DeliveryWorker } from "./delivery/worker.ts";
 import { BodyBudget } from "./edge/body-budget.ts";
-import { checkPort, listenOrExplain, originOf } from "./edge/listen.ts";
+import { checkPort, listenOrExplain, mainPlace, originOf } from "./edge/listen.ts";
 import { Listener, type ListenerCounts } from "./edge/listener.ts";
 import { READINESS_MS, remember } from "./edge/readiness.ts";
 import { createRouter } from "./edge/router.ts";
@@ -29,7 +30,6 @@ import type { Logger } from "./observe/logger.ts";
 import { createRpcServer } from "./rpc/server.ts";
 import { createSecretBox, type SealedPurpose, type SecretBox } from "./security/secret-box.ts";
 import { checkDestinationUrl, type Resolver } from "./security/ssrf.ts";
-import { BLOCKED_RULES, type UrlCheck } from "./security/url-policy.ts";
 import { openMasterKey } from "./store/local-secrets.ts";
 import { Maintenance } from "./store/maintenance.ts";
 import { databaseNow } from "./store/sql/lease.ts";
@@ -66,6 +66,8 @@ export interface App {
   readonly webhookLookups: Pool;
   readonly worker: DeliveryWorker;
   readonly maintenance: Maintenance;
+  /** Where the metrics are shown; undefined for nowhere. */
+  readonly metricsUrl: string | undefined;
   /** What is open at the port. */
   counts(): ListenerCounts;
   /** Bytes of request bodies in memory. */
@@ -78,7 +80,7 @@ export interface App {
 export async function startApp(config: Config, logger: Logger, seams: AppSeams = {}): Promise<App> {
   const limits: Limits = { ...LIMITS, ...seams.limits };
   const tls = config.tls && openTls(config.tls, limits, logger);
-  await checkPort(config);
+  for (const place of [mainPlace(config), metricsPlace(config)]) if (place) await checkPort(place);
   const master = config.masterKey ?? (await openMasterKey(config.dataDir));
   const box = createSecretBox({ master, old: config.masterKeysOld });
   const store = await openStore({
@@ -92,11 +94,13 @@ export async function startApp(config: Config, logger: Logger, seams: AppSeams =
     connectTimeoutMs: LIMITS.connectTimeoutMs,
     partitions: partitionPlan(config),
   });
+  const observing = await createObserving(config, logger, limits);
   try {
     await checkMasterKey(store.pool, box);
     noteDatabaseTime(await databaseNow(store.pool));
-    return await serve({ config, logger, store, box, seams, limits, tls });
+    return await serve({ config, logger, store, box, seams, limits, tls, observing });
   } catch (error) {
+    await observing.close();
     await store.close();
     throw error;
   }
@@ -131,13 +135,16 @@ interface Foundation {
   readonly seams: AppSeams;
   readonly limits: Limits;
   readonly tls: TlsGate | undefined;
+  readonly observing: Observing;
 }
 
-async function serve({ config, logger, store, box, seams, limits, tls }: Foundation): Promise<App> {
+async function serve({ config, logger, store, box, seams, limits, tls, observing }: Foundation): Promise<App> {
   const { pool, orm } = store;
+  const { observer } = observing;
   const clock = seams.clock ?? systemClock;
   let port = config.port;
-  const policy = createPolicy(config, () => [{ address: config.host, port }, ...store.endpoints]);
+  const ownEndpoints = () => [{ address: config.host, port }, ...observing.endpoints, ...store.endpoints];
+  const policy = createPolicy(config, ownEndpoints);
   const onUnusable = (webhook: string, err: unknown) =>
     logger.error({ webhook, err }, "a stored secret cannot be used");
   const prepare = (record: WebhookRecord) => new ReceivingWebhook(record, box, onUnusable);
@@ -150,7 +157,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     intervalMs: LIMITS.webhookLookupIntervalMs,
   });
   const client = createClient(config, policy, seams);
-  const worker = createWorker({ config, logger, pool, clock, client, loader, seams });
+  const worker = createWorker({ config, logger, observer, pool, clock, client, loader, seams });
   const maintenance = new Maintenance({
     pool: store.upkeepPool,
     logger,
@@ -174,9 +181,9 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     maintain: () => maintenance.wake(),
   });
   const captures = new SecretCaptures({ pool, box, webhooks });
-  const means = { config, limits, logger, store, clock };
+  const means = { config, limits, logger, observer, store, clock };
   const receiving = createReceiving({ ...means, loader, prepare, keys, fetch, captures, handover: worker });
-  const { receiver, linear } = receiving;
+  const { recorder, receiver, linear } = receiving;
   const apiKeys = new ApiKeys({ orm, pool, lookups: store.keyLookups, clock, production: config.production, limits });
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const readiness = async () => ({ store: await checkStore(), delivery: worker.alive });
@@ -229,7 +236,8 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     watchdog,
     handleStream: router.stream,
   });
-  port = await listenOrExplain(listener, config);
+  await observing.show({ store, listener, budget, recorder, worker, client, readiness });
+  port = await listenOrExplain(listener, mainPlace(config));
   // Only now: a key made by a start that then fails would be shown to nobody.
   const bootstrapping = bootstrap({
     pool,
@@ -256,6 +264,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
       ["delivery", () => worker.stop(graceMs())],
       ["maintenance", () => Promise.race([maintenance.stop(), sleep(graceMs(), undefined, { ref: false })])],
       ["client", () => Promise.all([client.close(), closeKeys()])],
+      ["observing", () => Promise.race([observing.close(), sleep(graceMs(), undefined, { ref: false })])],
       ["store", () => store.close()],
     ];
     for (const [part, stopPart] of steps) {
@@ -272,6 +281,7 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
     webhookLookups: store.webhookLookups,
     worker,
     maintenance,
+    metricsUrl: observing.metricsUrl,
     counts: () => listener.counts(),
     bodyBytes: () => budget.bytes,
     stop: () => {
@@ -279,11 +289,4 @@ async function serve({ config, logger, store, box, seams, limits, tls }: Foundat
       return stopped;
     },
   };
-}
-
-/** Tells whoever runs the service what opens a destination that is refused as private. */
-function withAdvice(check: UrlCheck): UrlCheck {
-  if (check.ok || !BLOCKED_RULES.has(check.rule)) return check;
-  const advice = "ALLOWED_PRIVATE_CIDRS opens private ranges, npm run dev this machine";
-  return { ...check, message: `${check.message} (${advice})` };
 }

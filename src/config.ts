@@ -3,6 +3,7 @@
  * unit in its name. A wrong value throws a ConfigError whose one line names the variable and what it takes.
  */
 import { resolve } from "node:path";
+import { type MetricsPort, metricsPort, OBSERVING_LIMITS } from "./config-observing.ts";
 import { HANDSHAKE_LIMITS, LINEAR_LIMITS, TRACE_LIMITS } from "./config-receiving.ts";
 import {
   ConfigError,
@@ -27,6 +28,7 @@ export { API_KEY_PATTERN, addressRanges, ConfigError, type TlsFiles } from "./co
 
 /** Bounds that no environment variable changes. */
 export const LIMITS = Object.freeze({
+  ...OBSERVING_LIMITS,
   /** Largest JSON body of an API call that carries no webhook payload, bytes. */
   apiBodyBytesMax: 16 * 1024 * 1024,
   /** Deepest nesting of JSON that the API parses. */
@@ -192,8 +194,6 @@ export const LIMITS = Object.freeze({
   /** How long something may be due before the doctor looks twice, and the time between: longer than a background turn. */
   doctorOverdueMs: 5 * 60_000,
   doctorRecheckMs: 65_000,
-  /** Log: bytes that wait for whoever reads it; with more of them lines are dropped. */
-  logBytesMax: 4 * 1024 * 1024,
 });
 
 /** The bounds by name; tests put other numbers in place of some. */
@@ -227,6 +227,8 @@ export interface Config {
   readonly retentionDays: number;
   readonly shutdownGraceMs: number;
   readonly logLevel: string;
+  /** Where Prometheus finds the metrics; undefined for nowhere. */
+  readonly metrics: MetricsPort | undefined;
 }
 
 export const DEFAULT_SCHEDULE = "0s,5s,5m,30m,2h,5h,10h,14h,20h,24h";
@@ -272,6 +274,7 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
     retentionDays: integer("RETENTION_DAYS", 30, 1, 3_650),
     shutdownGraceMs: integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
     logLevel: oneOf("LOG_LEVEL", text("LOG_LEVEL") ?? "info", LOG_LEVELS),
+    metrics: metricsPort(text),
   };
   if (config.databaseUrl !== undefined && config.masterKey === undefined) {
     throw new ConfigError(

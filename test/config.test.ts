@@ -39,6 +39,7 @@ test("defaults", () => {
     retentionDays: 30,
     shutdownGraceMs: 20_000,
     logLevel: "info",
+    metrics: undefined,
   } satisfies Config);
   expect(Object.isFrozen(config)).toBe(true);
 });
@@ -98,6 +99,8 @@ const taken: [name: string, value: string, field: keyof Config, expected: unknow
   ["RETENTION_DAYS", "365", "retentionDays", 365],
   ["SHUTDOWN_GRACE_MS", "0", "shutdownGraceMs", 0],
   ["LOG_LEVEL", "silent", "logLevel", "silent"],
+  ["METRICS_PORT", "0", "metrics", { host: "127.0.0.1", port: 0 }],
+  ["METRICS_PORT", "", "metrics", undefined],
 ];
 
 test.each(taken)("%s=%j", (name, value, field, expected) => {
@@ -162,6 +165,8 @@ describe("a wrong value is one line that names the variable and what it takes", 
     ["DELIVERY_SCHEDULE", "8d", "takes delays of at most 7d each"],
     ["DELIVERY_SCHEDULE", Array(51).fill("1s").join(), "takes at most 50 delays, not 51"],
     ["LOG_LEVEL", "loud", "takes one of fatal, error, warn, info, debug, trace, silent, not"],
+    ["METRICS_PORT", "65536", wholeNumber(0, 65_535)],
+    ["METRICS_PORT", "on", wholeNumber(0, 65_535)],
   ];
 
   test.each(refused)("%s=%j", (name, value, takes) => {
@@ -212,4 +217,10 @@ test.each([
   [365, 13],
 ])("a retention of %i days is cut into partitions of %i", (retentionDays, widthDays) => {
   expect(partitionPlan({ retentionDays })).toEqual({ daysAhead: 7, widthDays });
+});
+
+test("where the metrics listen takes a port", () => {
+  const metrics = { host: "0.0.0.0", port: 9464 };
+  expect(loadConfig({ METRICS_HOST: "0.0.0.0", METRICS_PORT: "9464" }).metrics).toEqual(metrics);
+  expect(() => loadConfig({ METRICS_HOST: "0.0.0.0" })).toThrow(/^METRICS_PORT is required with METRICS_HOST/);
 });

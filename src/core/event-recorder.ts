@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import type { Pool } from "pg";
 import { AppError } from "../errors.ts";
+import type { Observer } from "../observe/observer.ts";
 import { runBatch, unavailable } from "../store/batch-errors.ts";
 import { GroupCommit, type GroupCommitLimits } from "../store/group-commit.ts";
 import { findRepeats, insertReceived, type ReceiveRow, type ReceiveState, type Repeat } from "../store/sql/receive.ts";
@@ -21,6 +22,7 @@ export type Recorded =
 
 export interface EventRecorderOptions {
   readonly pool: Pool;
+  readonly observer: Observer;
   readonly limits: GroupCommitLimits;
   readonly dedupeWindowSeconds: number;
   readonly leaseMs: number;
@@ -40,16 +42,17 @@ export class EventRecorder {
   readonly #underWay = new Map<string, { readonly row: ReceiveRow; readonly recorded: Promise<Recorded> }>();
 
   constructor(options: EventRecorderOptions) {
-    const { pool, limits, batchRetriesMax } = options;
+    const { pool, observer, limits, batchRetriesMax } = options;
     const settings = { dedupeWindowSeconds: options.dedupeWindowSeconds, leaseMs: options.leaseMs };
-    this.#inserts = new GroupCommit(
-      (rows) => runBatch(rows, (batch) => insertReceived(pool, batch, settings), batchRetriesMax),
-      limits,
-      { bytesOf: (row) => row.body.length + ROW_BYTES, ownerOf: (row) => row.organizationId },
-    );
+    const insert = (rows: ReceiveRow[]) =>
+      runBatch(rows, (batch) => insertReceived(pool, batch, settings), batchRetriesMax);
+    this.#inserts = new GroupCommit((rows) => observer.batch("receive", rows.length, () => insert(rows)), limits, {
+      bytesOf: (row) => row.body.length + ROW_BYTES,
+      ownerOf: (row) => row.organizationId,
+    });
     this.#repeats = new GroupCommit(async (keys) => {
       try {
-        return await findRepeats(pool, keys);
+        return await observer.batch("repeats", keys.length, () => findRepeats(pool, keys));
       } catch (error) {
         throw unavailable(error);
       }
@@ -73,6 +76,11 @@ export class EventRecorder {
       this.#rows.delete(recorded);
       for (const key of keys) this.#underWay.delete(key);
     }
+  }
+
+  /** Rows that wait for a batch, by batch. */
+  get waiting(): { readonly receive: number; readonly repeats: number } {
+    return { receive: this.#inserts.waiting, repeats: this.#repeats.waiting };
   }
 
   /** Resolves once everything submitted is settled. */

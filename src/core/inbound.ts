@@ -13,6 +13,8 @@ export interface Inbound {
   readonly synthetic: boolean | "unsigned";
   /** Where it came from, and the client as the caps count it; null where we made it. */
   readonly remote: Remote | null;
+  /** From the head to the end of the body, milliseconds; undefined where it came as a message. */
+  readonly readMs?: number;
 }
 
 export interface Remote {

@@ -7,6 +7,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import type { Observer } from "../observe/observer.ts";
 import type { CompiledSource } from "../signature/compile.ts";
 import { isForm } from "../signature/form.ts";
 import type { Handshake } from "../signature/handshake.ts";
@@ -22,6 +23,7 @@ import type { Handshakes } from "./handshakes.ts";
 import { isUuid, newId } from "./ids.ts";
 import type { Inbound, InboundHead } from "./inbound.ts";
 import { type Admitted, type Judge, refusalOfHead, refusalOfStatus } from "./judgement.ts";
+import { receivedEvent } from "./received-event.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { redactHeaders } from "./redact-headers.ts";
 import { leavesTrace, RefusedReceive, type TracedAnswer, type TracedRequest, traceOf } from "./refused-receive.ts";
@@ -50,6 +52,7 @@ export interface ReceiverOptions {
   readonly handover: Handover;
   readonly judge: Judge;
   readonly handshakes: Handshakes;
+  readonly observer: Observer;
   readonly traces: Traces;
   /** What a trace keeps of headers, and of the body, bytes. */
   readonly traceContentBytesMax: number;
@@ -107,6 +110,7 @@ export class Receiver {
     const { loader, judge, staleRetriesMax } = this.#options;
     if (!isUuid(inbound.webhookId)) throw noSuchWebhook();
     const id = inbound.webhookId.toLowerCase();
+    const startedMs = performance.now();
     let webhook = await loader.get(id);
     let fresh = false;
     for (let round = 0; round <= staleRetriesMax; round++) {
@@ -119,13 +123,18 @@ export class Receiver {
       } else {
         const leave = this.#webhooks.enter(id);
         if (!leave) throw new AppError("TOO_MANY_REQUESTS", "too many events of this webhook at once");
-        const receipt = await this.#record(webhook, inbound, judged).finally(leave);
+        const receipt = await this.#record(webhook, inbound, judged, startedMs).finally(leave);
         if (receipt) return receipt;
       }
       webhook = await loader.refresh(id);
       fresh = true;
     }
     throw new AppError("SERVICE_UNAVAILABLE", "the webhook is being changed; try again shortly");
+  }
+
+  /** Tells that a receive was refused, with the error's code as REST shows it. */
+  refused(code: string): void {
+    this.#options.observer.refused(code);
   }
 
   /**
@@ -172,9 +181,15 @@ export class Receiver {
   }
 
   /** Commits the event; undefined if the webhook has changed. */
-  async #record(webhook: ReceivingWebhook, inbound: Inbound, admitted: Admitted): Promise<Receipt | undefined> {
-    const { recorder, handover, clock } = this.#options;
+  async #record(
+    webhook: ReceivingWebhook,
+    inbound: Inbound,
+    admitted: Admitted,
+    startedMs: number,
+  ): Promise<Receipt | undefined> {
+    const { recorder, handover, observer, clock } = this.#options;
     const { record, source } = webhook;
+    const judgedMs = performance.now();
     const success = successFor(source, inbound.request);
     const wanted = matchesAllowlist(record.events, admitted.types);
     const owes = wanted && record.url !== null;
@@ -201,6 +216,8 @@ export class Receiver {
     };
     try {
       const recorded = await recorder.record(row);
+      const stages = { read: inbound.readMs, verify: judgedMs - startedMs, commit: performance.now() - judgedMs };
+      if (recorded.kind !== "stale") observer.received(receivedEvent(row, recorded, { webhook, stages }));
       if (recorded.kind === "stored") {
         this.#handOver(row, webhook);
         return { eventId: row.eventId, duplicate: false, success };

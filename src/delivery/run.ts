@@ -10,6 +10,7 @@ import type { Pool } from "pg";
 import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
 import { redactHeaders } from "../core/redact-headers.ts";
 import type { Logger } from "../observe/logger.ts";
+import type { Observer } from "../observe/observer.ts";
 import type { AttemptTrigger } from "../store/entities/delivery.ts";
 import type { CompletedAttempt, NextState } from "../store/sql/complete.ts";
 import { settleBlocked, stopForwarding } from "../store/sql/hold.ts";
@@ -18,6 +19,7 @@ import { type EventContent, findEventContent } from "../store/sql/lookup.ts";
 import type { AttemptResult } from "./attempt.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { type Forwarded, type ForwardSettings, forward, resultOfNothing } from "./forward.ts";
+import { outcomeOf } from "./made-attempt.ts";
 import { type NextStep, nextStep } from "./retry-policy.ts";
 import type { Slots } from "./slots.ts";
 
@@ -28,6 +30,8 @@ export interface RunJob {
   readonly webhookId: string;
   readonly eventId: string;
   readonly leaseToken: string;
+  /** How long ago it was due when this worker came to hold it, milliseconds. */
+  readonly lateMs: number;
   readonly number: number;
   readonly step: number;
   /** Beside the schedule, which goes on where it was. */
@@ -58,6 +62,7 @@ export interface RunContext {
   /** Bytes of bodies in memory. */
   readonly bytes: ByteBudget;
   readonly logger: Logger;
+  readonly observer: Observer;
   readonly settings: ForwardSettings;
   readonly schedule: readonly number[];
   readonly leaseMs: number;
@@ -96,18 +101,22 @@ export class OutcomeLostError extends Error {
   }
 }
 
-type Attempt = Pick<RunJob, "number" | "step" | "manual" | "trigger">;
+interface Attempt extends Pick<RunJob, "number" | "step" | "manual" | "trigger"> {
+  /** When it was due, by performance.now(). */
+  readonly dueMs: number;
+}
 
 /** Makes the claimed attempt and its quick tries. Resolves when the delivery is finished or back in the queue. */
 export async function runDelivery(job: RunJob, context: RunContext, start: Start | Promise<Start>): Promise<void> {
+  const heldMs = performance.now();
   let { bytes, handed } = await start;
   const tryOnce = async (tries: number) => {
+    const attempt = attemptOf(job, tries, heldMs);
     if (tries > 1) {
       context.onWait(false);
       const go = !context.stopping.aborted && (await beginAttempt(context.pool, job, context.leaseMs));
       if (!go) return await giveBackLeases(context.pool, [job], context.leaseMs);
     }
-    const attempt = tries === 1 ? job : followUp(job, tries);
     const content = handed;
     // The body is not kept over the waits between tries.
     handed = undefined;
@@ -129,9 +138,13 @@ export async function runDelivery(job: RunJob, context: RunContext, start: Start
   });
 }
 
-/** The quick try after `tries` - 1 others, the claimed one included. */
-function followUp(job: RunJob, tries: number): Attempt {
-  return { number: job.number + tries - 1, step: job.step + tries - 1, manual: false, trigger: "scheduled" };
+/** `heldMs` is when this worker came to hold the delivery, by performance.now(). */
+function attemptOf(job: RunJob, tries: number, heldMs: number): Attempt {
+  const { number, step, manual, trigger } = job;
+  if (tries === 1) return { number, step, manual, trigger, dueMs: heldMs - job.lateMs };
+  const later = tries - 1;
+  const dueMs = performance.now();
+  return { number: number + later, step: step + later, manual: false, trigger: "scheduled", dueMs };
 }
 
 /** Makes and records one attempt; undefined if it could not be made, or its lease was lost. */
@@ -144,35 +157,49 @@ async function attemptOnce(
   const webhook = handed?.webhook ?? (await context.loadWebhook(job.webhookId));
   const url = webhook?.record.url;
   const event = handed?.event ?? (await readEvent(job, context));
-  const forwarded = await context.slots.run(job.webhookId, async () => {
+  const made = await context.slots.run(job.webhookId, async (): Promise<Made | undefined> => {
     if (!webhook || !url || context.stopping.aborted) return undefined;
-    return event ? await forwardOrFail(event, { webhook, url, number: attempt.number }, context) : eventGone(context);
+    const sentMs = performance.now();
+    const target = { webhook, url, number: attempt.number };
+    const forwarded = event ? await forwardOrFail(event, target, context) : eventGone(context);
+    return { url, forwarded, eventIsThere: event !== undefined, sentMs };
   });
-  if (!url || !forwarded) {
+  if (!made) {
     await giveBackLeases(context.pool, [job], context.leaseMs);
     return undefined;
   }
-  const settling = settle(job, attempt, { url, forwarded, eventIsThere: event !== undefined }, context);
+  const settling = settle(job, attempt, made, context);
   return await settling.catch((error: unknown) => {
     throw new OutcomeLostError(error);
   });
 }
 
+/** An attempt that was made; `sentMs` is when it began, by performance.now(). */
+interface Made {
+  readonly url: string;
+  readonly forwarded: Forwarded;
+  readonly eventIsThere: boolean;
+  readonly sentMs: number;
+}
+
 /** Records an attempt that was made, and what follows it; undefined if its lease was lost. */
-async function settle(
-  job: RunJob,
-  attempt: Attempt,
-  made: { readonly url: string; readonly forwarded: Forwarded; readonly eventIsThere: boolean },
-  context: RunContext,
-): Promise<NextState | undefined> {
-  const { url, forwarded } = made;
+async function settle(job: RunJob, attempt: Attempt, made: Made, context: RunContext): Promise<NextState | undefined> {
+  const { url, forwarded, sentMs } = made;
+  const endedMs = performance.now();
   const step = judge(job, attempt, forwarded.result, context);
   const next = made.eventIsThere
     ? toNextState(step, attempt, forwarded.result, context)
     : ({ kind: "failed" } as const);
   // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
   if (step.kind === "stop") await stop(job.webhookId, url, step.reason, context);
-  const held = await context.complete(record(job, attempt, url, forwarded, next));
+  const completed = record(job, attempt, url, forwarded, next);
+  const held = await context.complete(completed);
+  context.observer.attempted({
+    outcome: held ? outcomeOf(step, next) : "lost",
+    eventId: job.eventId,
+    attempt: completed,
+    stages: { queue: sentMs - attempt.dueMs, attempt: endedMs - sentMs, completion: performance.now() - endedMs },
+  });
   if (!held) return undefined;
   if (step.kind === "stop") await settleBlocked(context.pool, [job.deliveryId]);
   return next;

@@ -11,25 +11,23 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HandedOver, Handover } from "../core/handover.ts";
 import type { Logger } from "../observe/logger.ts";
-import { runBatch } from "../store/batch-errors.ts";
-import { GroupCommit } from "../store/group-commit.ts";
+import type { Observer } from "../observe/observer.ts";
 import { onBehalfOfAll } from "../store/on-behalf.ts";
 import { type ClaimedDelivery, claimDue, untilNextDue } from "../store/sql/claim.ts";
-import { type CompletedAttempt, completeAttempts } from "../store/sql/complete.ts";
 import { settleBlocked } from "../store/sql/hold.ts";
 import { extendLeases, giveBackLeases } from "../store/sql/lease.ts";
 import { Alarm } from "./alarm.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { Completions, STORE_REST_MS } from "./completions.ts";
 import { type ReadContents, readContents } from "./contents.ts";
 import type { ForwardSettings } from "./forward.ts";
+import { interruptedAttempt } from "./made-attempt.ts";
 import { Occupancy, type OccupancyLimits } from "./occupancy.ts";
 import { OutcomeLostError, type RunContext, type RunJob, runDelivery, type Start } from "./run.ts";
 import { Slots } from "./slots.ts";
 
 /** How often a delivery past its schedule is taken over from a worker that died over it, before it has failed. */
 const LOST_ATTEMPTS_MAX = 10;
-/** How long the loop rests after the store has failed, milliseconds. */
-const STORE_REST_MS = 500;
 /** The loop turns every second; one that has not for this long is stuck, milliseconds. */
 const ALIVE_MS_MAX = 15_000;
 /** How long a stop waits beyond its grace for what the end of the grace cut short, milliseconds. */
@@ -37,6 +35,7 @@ const STOP_SLACK_MS = 3_000;
 
 export interface WorkerOptions extends ReadContents {
   readonly logger: Logger;
+  readonly observer: Observer;
   readonly forward: ForwardSettings;
   readonly schedule: readonly number[];
   readonly leaseMs: number;
@@ -52,6 +51,15 @@ export interface WorkerOptions extends ReadContents {
   readonly random?: () => number;
 }
 
+/** Attempts in slots, deliveries in memory, and bytes of their bodies. */
+export type UnderWay = Readonly<Record<"attempts" | "runs" | "bytes", number>>;
+
+export interface WorkerCounts {
+  readonly underWay: UnderWay;
+  readonly underWayMax: UnderWay;
+  readonly completionsWaiting: number;
+}
+
 interface Run {
   readonly job: RunJob;
   readonly abort: AbortController;
@@ -63,7 +71,7 @@ export class DeliveryWorker implements Handover {
   readonly #slots: Slots;
   readonly #bytes: ByteBudget;
   readonly #occupancy: Occupancy;
-  readonly #completions: GroupCommit<CompletedAttempt, boolean>;
+  readonly #completions: Completions;
   /** By lease token: a worker may take a delivery over from itself. */
   readonly #runs = new Map<string, Run>();
   /** Deliveries about to be committed, by lease token. */
@@ -83,18 +91,12 @@ export class DeliveryWorker implements Handover {
     this.#slots = new Slots(max, destinationMax);
     this.#bytes = new ByteBudget(options.bytesMax);
     this.#occupancy = new Occupancy(options.occupancy);
-    const { pool, leaseMs, batchRetriesMax } = options;
-    this.#completions = new GroupCommit(
-      (attempts) => runBatch(attempts, (batch) => completeAttempts(pool, batch, leaseMs), batchRetriesMax),
-      {
-        batchRowsMax: options.completeRowsMax,
-        batchBytesMax: Number.MAX_SAFE_INTEGER,
-        inFlightMax: 2,
-        // Every run submits one completion at a time, so the runs bound the queue.
-        queueRowsMax: options.runsMax + max + lineMax,
-        queueBytesMax: Number.MAX_SAFE_INTEGER,
-      },
-    );
+    this.#completions = new Completions({
+      ...options,
+      // Every run submits one completion at a time, so the runs bound the queue.
+      queueRowsMax: options.runsMax + max + lineMax,
+      overdue: this.#overdue.signal,
+    });
   }
 
   /** Begins to claim. May be called twice. */
@@ -108,6 +110,16 @@ export class DeliveryWorker implements Handover {
   /** Whether the loop has turned lately. */
   get alive(): boolean {
     return this.#loop !== undefined && performance.now() - this.#lastTurnMs < ALIVE_MS_MAX;
+  }
+
+  /** What is under way, how much of it may be, and the attempts that wait to be recorded. */
+  get counts(): WorkerCounts {
+    const { occupancy, runsMax, bytesMax } = this.#options;
+    return {
+      underWay: { attempts: this.#slots.used, runs: this.#runs.size, bytes: this.#bytes.held },
+      underWayMax: { attempts: occupancy.max, runs: runsMax, bytes: bytesMax },
+      completionsWaiting: this.#completions.waiting,
+    };
   }
 
   reserve(destinationId: string, bytes: number): string | null {
@@ -133,7 +145,7 @@ export class DeliveryWorker implements Handover {
 
   take({ webhook, event, ...ids }: HandedOver): void {
     this.#reserved.delete(ids.leaseToken);
-    const first = { number: 1, step: 1, manual: false, resumes: false, trigger: "scheduled" } as const;
+    const first = { number: 1, step: 1, manual: false, resumes: false, trigger: "scheduled", lateMs: 0 } as const;
     const start = { bytes: event.body.length, handed: { webhook, event } };
     onBehalfOfAll(() => this.#run({ ...ids, ...first, eventId: event.id }, start));
   }
@@ -185,23 +197,9 @@ export class DeliveryWorker implements Handover {
       random,
       signal,
       stopping: this.#stopping.signal,
-      complete: (attempt) => this.#complete(attempt),
+      complete: (attempt) => this.#completions.record(attempt),
       onWait,
     };
-  }
-
-  /** Records an outcome, again and again while the store is down and the lease may still hold. */
-  async #complete(attempt: CompletedAttempt): Promise<boolean> {
-    const untilMs = performance.now() + this.#options.leaseMs;
-    for (;;) {
-      try {
-        return await this.#completions.submit(attempt);
-      } catch (error) {
-        if (performance.now() >= untilMs || this.#overdue.signal.aborted) throw error;
-        this.#options.logger.warn({ delivery: attempt.deliveryId, err: error }, "an attempt could not be recorded yet");
-        await sleep(STORE_REST_MS, undefined, { signal: this.#overdue.signal }).catch(() => {});
-      }
-    }
   }
 
   async #claimLoop(): Promise<void> {
@@ -218,17 +216,18 @@ export class DeliveryWorker implements Handover {
 
   /** Claims what there is room for; resolves to how long to rest. */
   async #turn(): Promise<number> {
-    const { pool, claimRowsMax, leaseMs, claimIntervalMs, runsMax, schedule } = this.#options;
+    const { pool, observer, claimRowsMax, leaseMs, claimIntervalMs, runsMax, schedule } = this.#options;
     const limit = Math.min(this.#occupancy.claimable, runsMax - this.#runs.size, claimRowsMax);
     const except = this.#occupancy.saturated();
     this.#backlog = limit <= 0 || except.length > 0;
     if (limit <= 0) return claimIntervalMs;
-    const { found, claimed, blocked } = await claimDue(pool, {
+    const { found, claimed, lost, blocked } = await claimDue(pool, {
       limit,
       leaseMs,
       stepsMax: schedule.length + LOST_ATTEMPTS_MAX,
       except,
     });
+    for (const attempt of lost) observer.attempted(interruptedAttempt(attempt));
     if (claimed.length > 0) this.#begin(claimed);
     if (blocked.length > 0) await settleBlocked(pool, blocked);
     if (found === limit) return 0;

@@ -75,6 +75,7 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
   async function handle(exchange: Exchange, recipient: Recipient): Promise<void> {
     const { request } = exchange;
     const { webhookId } = recipient;
+    const startedMs = performance.now();
     const address = addressOf(request);
     const remote = { address, client: clientOf(address) };
     const contentType = contentTypeOf(request);
@@ -91,7 +92,8 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
       const isPost = head.method === "POST";
       body = isPost ? await readPost(exchange, recipient, head, meter) : NO_BODY;
       const headers = headerList(request.rawHeaders);
-      const inbound = { request: { ...head, body }, headers, contentType, synthetic: false, remote };
+      const readMs = performance.now() - startedMs;
+      const inbound = { request: { ...head, body }, headers, contentType, synthetic: false, remote, readMs };
       const received = await (isPost ? recipient.receive(inbound) : recipient.greet(inbound));
       if (!received) throw methodNotAllowed();
       sendReceived(exchange, received);
@@ -138,6 +140,7 @@ export function createReceiveHandler(options: ReceiveHandlerOptions) {
 
   function answerError(exchange: Exchange, error: unknown): RestError {
     const rest = encodeError(error);
+    receiver.refused(rest.body.error.code);
     if (rest.status >= 500)
       logger.error({ err: error instanceof AppError ? (error.cause ?? error) : error }, "a receive failed");
     sendError(exchange, rest);

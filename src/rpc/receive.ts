@@ -53,8 +53,9 @@ async function receive(
   const contentType = type || null;
   const headers = metadataOf(context, contentType);
   const remote = { address: context.values.get(addressKey), client: context.values.get(clientKey) };
-  const leave = receiver.enter(remote.client);
+  let leave: (() => void) | undefined;
   try {
+    leave = receiver.enter(remote.client);
     if (body.length > payloadBytesMax) {
       throw new AppError("PAYLOAD_TOO_LARGE", `the body is larger than ${payloadBytesMax} bytes`);
     }
@@ -65,8 +66,10 @@ async function receive(
     leave();
     return { received: true, eventId, duplicate };
   } catch (error) {
+    const rest = toRestError(error);
+    receiver.refused(rest.body.error.code);
     const traced = { method: "POST", headers, contentType, body, size: body.length, remote };
-    void receiver.leaveTrace(traced, answerOf(error, toRestError(error), webhookId)).finally(leave);
+    if (leave) void receiver.leaveTrace(traced, answerOf(error, rest, webhookId)).finally(leave);
     throw error;
   }
 }

@@ -52,6 +52,11 @@ export class GroupCommit<Item, Result> {
     this.#queue = new FairQueue({ rowsMax: limits.queueRowsMax, bytesMax: limits.queueBytesMax });
   }
 
+  /** Items that wait for a batch. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
   /** Resolves once the item's batch has committed. */
   submit(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {

@@ -16,8 +16,8 @@ import { poolOptions } from "./pool.ts";
 
 export type Orm = MikroORM;
 
-/** Connects lazily: the first query opens the first connection. */
-export async function createOrm(connection: StoreConnection): Promise<Orm> {
+/** Connects lazily: the first query opens the first connection, of a pool that `onPool` is told. */
+export async function createOrm(connection: StoreConnection, onPool: (pool: Pool) => void = () => {}): Promise<Orm> {
   return await MikroORM.init({
     entities: [
       Organization,
@@ -33,7 +33,10 @@ export async function createOrm(connection: StoreConnection): Promise<Orm> {
     dbName: "alumia",
     driverOptions: {
       ...poolOptions(connection, "orm"),
-      onPoolCreated: (pool: Pool) => endWithCalls(pool, connection.connectTimeoutMs),
+      onPoolCreated: (pool: Pool) => {
+        endWithCalls(pool, connection.connectTimeoutMs);
+        onPool(pool);
+      },
     },
     autoJoinRefsForFilters: false,
     allowGlobalContext: false,

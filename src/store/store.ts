@@ -8,7 +8,7 @@ import { migrate, schemaIsCurrent } from "./migrate.ts";
 import { onBehalfOfAll } from "./on-behalf.ts";
 import { createOrm, type Orm } from "./orm.ts";
 import type { PartitionPlan } from "./partitions.ts";
-import { createPool, type StoreConnection } from "./pool.ts";
+import { createPool, type PoolName, type StoreConnection } from "./pool.ts";
 
 /** Where PostgreSQL listens unless its URL says otherwise. */
 const POSTGRES_PORT = 5432;
@@ -37,6 +37,8 @@ export interface Store {
   /** For work behind the scenes. */
   readonly upkeepPool: Pool;
   readonly orm: Orm;
+  /** Every pool, by what it is for; the orm's from its first connection on. */
+  readonly pools: ReadonlyMap<PoolName, Pool>;
   /** Names and addresses of a database that is reached over TCP; deliveries must never go there. */
   readonly endpoints: readonly { readonly address: string; readonly port: number }[];
   /** Names of the migrations that this opening applied. */
@@ -87,7 +89,14 @@ async function connect(
   const keyLookups = createPool(connection, "key-lookup", onDrop);
   const traces = createPool(connection, "trace", onDrop);
   const upkeepPool = createPool(connection, "upkeep", onDrop);
-  const orm = await createOrm(connection);
+  const pools = new Map<PoolName, Pool>([
+    ["hot", pool],
+    ["webhook-lookup", webhookLookups],
+    ["key-lookup", keyLookups],
+    ["trace", traces],
+    ["upkeep", upkeepPool],
+  ]);
+  const orm = await createOrm(connection, (ormPool) => pools.set("orm", ormPool));
   let closed: Promise<void> | undefined;
   const close = async () => {
     await orm.close(true);
@@ -101,6 +110,7 @@ async function connect(
     traces,
     upkeepPool,
     orm,
+    pools,
     endpoints: typeof target === "string" ? await endpointsOf(target) : [{ address: target.host, port: target.port }],
     applied,
     check: () => onBehalfOfAll(() => schemaIsCurrent((sql) => pool.query(sql))),

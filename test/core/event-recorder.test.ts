@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { dedupeKey, EventRecorder } from "../../src/core/event-recorder.ts";
 import { newId } from "../../src/core/ids.ts";
 import type { ReceiveRow } from "../../src/store/sql/receive.ts";
+import { unobserved } from "../support/observer.ts";
 import { createPool } from "../support/pool.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
@@ -42,7 +43,14 @@ function createRecorder(): EventRecorder {
     queueRowsMax: 1_000,
     queueBytesMax: 10_000_000,
   };
-  return new EventRecorder({ pool, limits, dedupeWindowSeconds: WINDOW_SECONDS, leaseMs: 60_000, batchRetriesMax: 5 });
+  return new EventRecorder({
+    pool,
+    observer: unobserved,
+    limits,
+    dedupeWindowSeconds: WINDOW_SECONDS,
+    leaseMs: 60_000,
+    batchRetriesMax: 5,
+  });
 }
 
 function rowOf(change: Partial<ReceiveRow> = {}): ReceiveRow {

@@ -24,7 +24,7 @@ const BUDGET = 100_000;
 /** A body that was read whole is answered 404. */
 const PATH = "/api/v1/webhooks/receive/0198f3a1-0000-7000-8000-000000000000";
 
-let receiver: Pick<Receiver, "enter" | "admit" | "leaveTrace"> & { receive: Mock };
+let receiver: Pick<Receiver, "enter" | "admit" | "refused" | "leaveTrace"> & { receive: Mock };
 let budget: BodyBudget;
 /** Never started: nothing here is too slow. */
 const watchdog = new Watchdog(LIMITS);
@@ -38,6 +38,7 @@ beforeAll(async () => {
     enter: () => () => {},
     admit: () => undefined,
     receive: vi.fn().mockRejectedValue(noSuchWebhook()),
+    refused: () => {},
     leaveTrace: async () => {},
   };
   const logger = createLogger("silent");

@@ -12,6 +12,8 @@ export interface ClaimedDelivery {
   readonly webhookId: string;
   readonly eventId: string;
   readonly leaseToken: string;
+  /** How long it had been due, milliseconds. */
+  readonly lateMs: number;
   /** Number of the attempt to make. */
   readonly number: number;
   /** How many attempts the schedule has started, this one included unless it is manual. */
@@ -23,10 +25,25 @@ export interface ClaimedDelivery {
   readonly trigger: AttemptTrigger;
 }
 
+/** An attempt that a dead worker left, now written down. */
+export interface LostAttempt {
+  readonly deliveryId: string;
+  readonly organizationId: string;
+  readonly webhookId: string;
+  readonly eventId: string;
+  readonly number: number;
+  readonly trigger: AttemptTrigger;
+  /** From its beginning until now, milliseconds. */
+  readonly durationMs: number;
+  /** Whether the delivery has failed with it. */
+  readonly isLast: boolean;
+}
+
 export interface Claim {
   /** Rows that were due, whatever became of them. */
   readonly found: number;
   readonly claimed: ClaimedDelivery[];
+  readonly lost: LostAttempt[];
   /** Deliveries that were due but whose webhook is paused, stopped, without url, or gone: give them to `settleBlocked`. */
   readonly blocked: string[];
 }
@@ -81,8 +98,11 @@ update deliveries d set attempt_count = o.attempts,
   completed_at = case when o.spent then now() when not o.changes then d.completed_at end,
   updated_at = case when o.changes then now() else d.updated_at end
 from open o left join leased l using (delivery_id) where d.id = o.delivery_id
-returning o.delivery_id, o.spent, l.organization_id, l.webhook_id, l.event_id, l.lease_token, l.attempts, l.step, l.manual,
-  l.resume_at is not null as resumes, coalesce(l.trigger, 'scheduled') as trigger`;
+returning o.delivery_id, o.spent, o.organization_id, o.webhook_id, o.event_id, l.lease_token, l.attempts, l.step,
+  o.manual, l.resume_at is not null as resumes, coalesce(o.trigger, 'scheduled') as trigger,
+  extract(epoch from now() - o.due_at)::float8 * 1000 as late_ms,
+  case when o.lease_token is not null then extract(epoch from now() - o.started_at)::float8 * 1000 end as lost_ms,
+  o.attempts as attempts_before`;
 
 interface ClaimRow {
   delivery_id: string;
@@ -96,6 +116,9 @@ interface ClaimRow {
   manual: boolean;
   resumes: boolean;
   trigger: AttemptTrigger;
+  late_ms: number;
+  lost_ms: number | null;
+  attempts_before: number;
 }
 
 export interface ClaimOptions {
@@ -113,13 +136,28 @@ export async function claimDue(pool: Pool, { limit, leaseMs, stepsMax, except }:
   const values = [limit, leaseMs, except, stepsMax];
   const { rows } = await pool.query<ClaimRow>({ name: "claim", text: CLAIM, values });
   const claimed: ClaimedDelivery[] = [];
+  const lost: LostAttempt[] = [];
   const blocked: string[] = [];
   for (const row of rows) {
+    if (row.lost_ms !== null) lost.push(toLost(row, row.lost_ms));
     if (row.spent) continue;
     if (row.lease_token === null) blocked.push(row.delivery_id);
     else claimed.push(toClaimed(row, row.lease_token));
   }
-  return { found: rows.length, claimed, blocked };
+  return { found: rows.length, claimed, lost, blocked };
+}
+
+function toLost(row: ClaimRow, durationMs: number): LostAttempt {
+  return {
+    deliveryId: row.delivery_id,
+    organizationId: row.organization_id,
+    webhookId: row.webhook_id,
+    eventId: row.event_id,
+    number: row.attempts_before,
+    trigger: row.trigger,
+    durationMs,
+    isLast: row.spent,
+  };
 }
 
 function toClaimed(row: ClaimRow, leaseToken: string): ClaimedDelivery {
@@ -129,6 +167,7 @@ function toClaimed(row: ClaimRow, leaseToken: string): ClaimedDelivery {
     webhookId: row.webhook_id,
     eventId: row.event_id,
     leaseToken,
+    lateMs: row.late_ms,
     number: row.attempts,
     step: row.step,
     manual: row.manual,
