@@ -1,4 +1,4 @@
-/** The part of the composition root that shows the work to those who run the service: log and metrics. */
+/** The part of the composition root that shows the work to those who run the service: log, metrics, traces. */
 import type { Pool } from "pg";
 import type { Config, Limits } from "./config.ts";
 import type { EventRecorder } from "./core/event-recorder.ts";
@@ -10,6 +10,8 @@ import { remember } from "./edge/readiness.ts";
 import type { Logger } from "./observe/logger.ts";
 import type { Figure } from "./observe/metrics.ts";
 import { Observer } from "./observe/observer.ts";
+import type { OtlpExport } from "./observe/otlp.ts";
+import { Spans } from "./observe/spans.ts";
 import type { HttpClient } from "./outbound/http-client.ts";
 import { queueFigures } from "./store/sql/queue-figures.ts";
 import type { Store } from "./store/store.ts";
@@ -33,30 +35,32 @@ export interface Observing {
   readonly metricsUrl: string | undefined;
   /** Shows the figures of these parts, if metrics are wanted. Rejects with a ConfigError where the port is at fault. */
   show(watched: Watched): Promise<void>;
-  /** May be called twice. */
+  /** Sends the spans that wait. May be called twice. */
   close(): Promise<void>;
 }
 
 export const metricsPlace = ({ metrics }: Config): ListenPlace | undefined =>
   metrics && { ...metrics, names: { host: "METRICS_HOST", port: "METRICS_PORT" } };
 
-/** What metrics need is loaded only where they are wanted. */
+/** What metrics and traces need is loaded only where they are wanted. */
 export async function createObserving(config: Config, logger: Logger, limits: Limits): Promise<Observing> {
   const place = metricsPlace(config);
   const metrics = place && new (await import("./observe/metrics.ts")).Metrics(limits);
+  const otlp = config.tracing && (await openOtlp(config.tracing.url, logger, limits));
+  const spans = otlp && config.tracing && new Spans(otlp, config.tracing.ratio);
   const endpoints: { address: string; port: number }[] = [];
   let metricsUrl: string | undefined;
-  const closing: (() => Promise<void>)[] = [];
+  const closing: (() => Promise<void>)[] = otlp ? [() => otlp.close()] : [];
   let closed: Promise<unknown> | undefined;
   return {
-    observer: new Observer({ logger, metrics }),
+    observer: new Observer({ logger, metrics, spans }),
     endpoints,
     get metricsUrl() {
       return metricsUrl;
     },
     show: async (watched) => {
       if (!metrics || !place) return;
-      for (const figure of figuresOf(watched, limits)) metrics.watch(figure);
+      for (const figure of figuresOf(watched, limits, otlp)) metrics.watch(figure);
       const { MetricsServer } = await import("./observe/metrics-server.ts");
       const server = new MetricsServer(metrics, logger, limits);
       const port = await listenOrExplain(server, place);
@@ -72,7 +76,12 @@ export async function createObserving(config: Config, logger: Logger, limits: Li
   };
 }
 
-function figuresOf(watched: Watched, limits: Limits): Figure[] {
+async function openOtlp(url: string, logger: Logger, limits: Limits): Promise<OtlpExport> {
+  const { OtlpExport } = await import("./observe/otlp.ts");
+  return new OtlpExport({ url, version: VERSION, logger, limits });
+}
+
+function figuresOf(watched: Watched, limits: Limits, otlp: OtlpExport | undefined): Figure[] {
   const { listener, budget, recorder, worker, client, readiness } = watched;
   return [
     { name: "info", help: "Always 1, by version", label: "version", read: () => ({ [VERSION]: 1 }) },
@@ -110,6 +119,9 @@ function figuresOf(watched: Watched, limits: Limits): Figure[] {
     },
     ...figuresOfPools(watched.store.pools),
     ...figuresOfQueue(watched.store.upkeepPool, limits),
+    ...(otlp
+      ? [{ name: "spans", help: "Spans by outcome", label: "outcome", grows: true, read: () => otlp.counts }]
+      : []),
   ];
 }
 

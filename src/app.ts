@@ -192,7 +192,7 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
     captures,
     events: new Events({ orm, pool, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax, wake }),
     traces: new TraceLists({ orm }),
-    deliveries: new Deliveries({ orm, pool, leaseMs: config.deliveryLeaseMs, wake }),
+    deliveries: new Deliveries({ orm, pool, leaseMs: config.deliveryLeaseMs, observer, wake }),
     apiKeys,
     signatures: new Signatures({ loader, receiver, keys, clock, publicUrl: config.publicUrl }),
     receiver,

@@ -3,7 +3,7 @@
  * unit in its name. A wrong value throws a ConfigError whose one line names the variable and what it takes.
  */
 import { resolve } from "node:path";
-import { type MetricsPort, metricsPort, OBSERVING_LIMITS } from "./config-observing.ts";
+import { OBSERVING_LIMITS, type ObservingConfig, observingConfig } from "./config-observing.ts";
 import { HANDSHAKE_LIMITS, LINEAR_LIMITS, TRACE_LIMITS } from "./config-receiving.ts";
 import {
   ConfigError,
@@ -200,7 +200,7 @@ export const LIMITS = Object.freeze({
 export type Limits = Readonly<Record<keyof typeof LIMITS, number>>;
 
 /** Everything the service is told from outside. */
-export interface Config {
+export interface Config extends ObservingConfig {
   readonly host: string;
   readonly port: number;
   /** Paths of the PEM files with which the port speaks TLS; cleartext without. */
@@ -227,8 +227,6 @@ export interface Config {
   readonly retentionDays: number;
   readonly shutdownGraceMs: number;
   readonly logLevel: string;
-  /** Where Prometheus finds the metrics; undefined for nowhere. */
-  readonly metrics: MetricsPort | undefined;
 }
 
 export const DEFAULT_SCHEDULE = "0s,5s,5m,30m,2h,5h,10h,14h,20h,24h";
@@ -274,7 +272,7 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
     retentionDays: integer("RETENTION_DAYS", 30, 1, 3_650),
     shutdownGraceMs: integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
     logLevel: oneOf("LOG_LEVEL", text("LOG_LEVEL") ?? "info", LOG_LEVELS),
-    metrics: metricsPort(text),
+    ...observingConfig(text),
   };
   if (config.databaseUrl !== undefined && config.masterKey === undefined) {
     throw new ConfigError(

@@ -40,6 +40,7 @@ test("defaults", () => {
     shutdownGraceMs: 20_000,
     logLevel: "info",
     metrics: undefined,
+    tracing: undefined,
   } satisfies Config);
   expect(Object.isFrozen(config)).toBe(true);
 });
@@ -101,6 +102,9 @@ const taken: [name: string, value: string, field: keyof Config, expected: unknow
   ["LOG_LEVEL", "silent", "logLevel", "silent"],
   ["METRICS_PORT", "0", "metrics", { host: "127.0.0.1", port: 0 }],
   ["METRICS_PORT", "", "metrics", undefined],
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4318", "tracing", { url: "http://otel:4318/v1/traces", ratio: 1 }],
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel/in/", "tracing", { url: "https://otel/in/v1/traces", ratio: 1 }],
+  ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://otel/t?a=b", "tracing", { url: "https://otel/t?a=b", ratio: 1 }],
 ];
 
 test.each(taken)("%s=%j", (name, value, field, expected) => {
@@ -111,6 +115,7 @@ describe("a wrong value is one line that names the variable and what it takes", 
   const wholeNumber = (from: number, to: number) => `takes a whole number from ${from} to ${to}, not`;
   const key = "takes base64 of exactly 32 bytes";
   const origin = "takes an origin such as https://hooks.example.com, without a path, not";
+  const collector = "takes the URL of a collector such as http://127.0.0.1:4318, without a password in it";
   const cidrs = "takes CIDR ranges separated by commas, such as 10.0.0.0/8, not";
   const refused: [name: string, value: string, takes: string][] = [
     ["PORT", "65536", wholeNumber(0, 65_535)],
@@ -167,6 +172,12 @@ describe("a wrong value is one line that names the variable and what it takes", 
     ["LOG_LEVEL", "loud", "takes one of fatal, error, warn, info, debug, trace, silent, not"],
     ["METRICS_PORT", "65536", wholeNumber(0, 65_535)],
     ["METRICS_PORT", "on", wholeNumber(0, 65_535)],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "otel:4318", collector],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://otel:4317", collector],
+    ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://user:password@otel/", collector],
+    ["OTEL_TRACES_SAMPLER_ARG", "1.5", "takes a share of the events from 0 to 1, not"],
+    ["OTEL_TRACES_SAMPLER_ARG", "-0.1", "takes a share of the events from 0 to 1, not"],
+    ["OTEL_TRACES_SAMPLER_ARG", "half", "takes a share of the events from 0 to 1, not"],
   ];
 
   test.each(refused)("%s=%j", (name, value, takes) => {
@@ -181,6 +192,7 @@ describe("a wrong value is one line that names the variable and what it takes", 
   });
 
   test("a password in a URL is not quoted", () => {
+    expect(() => loadConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: "https://user:hunter2@otel" })).not.toThrow(/hunter2/);
     expect(() => loadConfig({ DATABASE_URL: "mysql://user:hunter2@host/x" })).not.toThrow(/hunter2/);
     expect(() => loadConfig({ EGRESS_PROXY: "socks5://user:hunter2@host" })).not.toThrow(/hunter2/);
   });
@@ -223,4 +235,14 @@ test("where the metrics listen takes a port", () => {
   const metrics = { host: "0.0.0.0", port: 9464 };
   expect(loadConfig({ METRICS_HOST: "0.0.0.0", METRICS_PORT: "9464" }).metrics).toEqual(metrics);
   expect(() => loadConfig({ METRICS_HOST: "0.0.0.0" })).toThrow(/^METRICS_PORT is required with METRICS_HOST/);
+});
+
+test("the collector's URL for traces has precedence over that for everything", () => {
+  const config = loadConfig({
+    OTEL_EXPORTER_OTLP_ENDPOINT: "http://all:4318",
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://traces:4318/here",
+    OTEL_TRACES_SAMPLER_ARG: "0.25",
+  });
+  expect(config.tracing).toEqual({ url: "http://traces:4318/here", ratio: 0.25 });
+  expect(loadConfig({ OTEL_TRACES_SAMPLER_ARG: "0.25" }).tracing).toBeUndefined();
 });

@@ -2,6 +2,7 @@
 import type { EntityManager } from "@mikro-orm/postgresql";
 import type { Pool } from "pg";
 import { AppError } from "../errors.ts";
+import type { Observer } from "../observe/observer.ts";
 import { Delivery, DeliveryAttempt, type DeliveryStatus } from "../store/entities/delivery.ts";
 import { Event, type HeaderList } from "../store/entities/event.ts";
 import { Webhook } from "../store/entities/webhook.ts";
@@ -42,11 +43,13 @@ export class Deliveries {
   readonly #orm: Orm;
   readonly #pool: Pool;
   readonly #leaseMs: number;
+  readonly #observer: Observer;
   readonly #wake: () => void;
 
   /** `wake` tells the delivery loop that something is due. */
-  constructor(options: { orm: Orm; pool: Pool; leaseMs: number; wake: () => void }) {
+  constructor(options: { orm: Orm; pool: Pool; leaseMs: number; observer: Observer; wake: () => void }) {
     this.#orm = options.orm;
+    this.#observer = options.observer;
     this.#pool = options.pool;
     this.#leaseMs = options.leaseMs;
     this.#wake = options.wake;
@@ -76,7 +79,10 @@ export class Deliveries {
     const event = await em.findOne(Event, { id: delivery.eventId }, { populate: ["headers"] });
     return {
       ...viewOf(delivery, webhook, attempts.at(-1)),
-      attempts: attempts.map((attempt) => ({ attempt, requestHeaders: sentHeaders(delivery, attempt, event) })),
+      attempts: attempts.map((attempt) => {
+        const traceparent = this.#observer.traceparent(delivery.eventId, delivery.id, attempt.number);
+        return { attempt, requestHeaders: sentHeaders(delivery, attempt, { event, traceparent }) };
+      }),
     };
   }
 

@@ -26,6 +26,8 @@ export interface ForwardContext {
   readonly signature: string | null;
   /** The service's version, for the user agent. */
   readonly version: string;
+  /** The value of our own traceparent (W3C Trace Context); null or undefined: the provider's, if any, is left alone. */
+  readonly traceparent?: string | null;
   /** Further names, lower case, that hold the inbound secret itself (token schemes name theirs). */
   readonly credentialHeaders?: readonly string[];
 }
@@ -61,6 +63,8 @@ const DROPPED_PREFIXES = ["x-forwarded-", "cf-", "x-envoy-", "fly-", "x-vercel-"
 
 /** The names of ours that a provider may use too; theirs travel as `original-…`. */
 const RENAMED = /^(?:webhook-.*|user-agent)$/;
+/** With a trace of our own they are too. */
+const RENAMED_TRACED = /^(?:webhook-.*|user-agent|traceparent|tracestate)$/;
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** A field value (RFC 9110 §5.5): visible characters, blanks and obs-text, one byte each. */
@@ -68,7 +72,7 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** The final header list of an attempt, names in lower case, the provider's first. */
 export function buildForwardHeaders(event: ForwardedEvent, context: ForwardContext): Header[] {
-  const headers = [...providerHeaders(event.headers, context.credentialHeaders ?? []), ...ownHeaders(event, context)];
+  const headers = [...providerHeaders(event.headers, context), ...ownHeaders(event, context)];
   return headers.filter(([name, value]) => NAME.test(name) && VALUE.test(value));
 }
 
@@ -91,19 +95,22 @@ function ownHeaders(event: ForwardedEvent, context: ForwardContext): Header[] {
     ["alumia-event-type", event.type],
     ["alumia-attempt", String(context.attemptNumber)],
     ["alumia-webhook-id", context.webhookId],
+    ...(context.traceparent ? [["traceparent", context.traceparent] as const] : []),
   ];
 }
 
-function providerHeaders(received: readonly Header[], credentialHeaders: readonly string[]): Header[] {
+function providerHeaders(received: readonly Header[], context: ForwardContext): Header[] {
+  const { credentialHeaders = [], traceparent } = context;
+  const renamed = traceparent ? RENAMED_TRACED : RENAMED;
   const headers = received.map(([name, value]): Header => [name.toLowerCase(), value]);
   const dropped = new Set([...connectionOptions(headers), ...credentialHeaders]);
   const names = new Set(headers.map(([name]) => name));
   return headers.flatMap(([name, value]): Header[] => {
     if (DROPPED.has(name) || dropped.has(name)) return [];
     if (DROPPED_PREFIXES.some((prefix) => name.startsWith(prefix))) return [];
-    if (RENAMED.test(name)) return [[`original-${name}`, value]];
+    if (renamed.test(name)) return [[`original-${name}`, value]];
     // A name that a gateway before this one gave; the latest provider's own takes its place.
-    const isReplaced = name.startsWith("original-") && names.has(name.slice(9)) && RENAMED.test(name.slice(9));
+    const isReplaced = name.startsWith("original-") && names.has(name.slice(9)) && renamed.test(name.slice(9));
     return isReplaced ? [] : [[name, value]];
   });
 }

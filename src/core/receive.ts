@@ -217,7 +217,7 @@ export class Receiver {
     try {
       const recorded = await recorder.record(row);
       const stages = { read: inbound.readMs, verify: judgedMs - startedMs, commit: performance.now() - judgedMs };
-      if (recorded.kind !== "stale") observer.received(receivedEvent(row, recorded, { webhook, stages }));
+      if (recorded.kind !== "stale") observer.received(receivedEvent(row, recorded, { webhook, inbound, stages }));
       if (recorded.kind === "stored") {
         this.#handOver(row, webhook);
         return { eventId: row.eventId, duplicate: false, success };

@@ -2,12 +2,13 @@
 import type { ReceivedEvent } from "../observe/records.ts";
 import type { ReceiveRow } from "../store/sql/receive.ts";
 import type { Recorded } from "./event-recorder.ts";
+import type { Inbound } from "./inbound.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 
 export function receivedEvent(
   row: ReceiveRow,
   recorded: Recorded,
-  { webhook, stages }: { webhook: ReceivingWebhook; stages: ReceivedEvent["stages"] },
+  { webhook, inbound, stages }: { webhook: ReceivingWebhook; inbound: Inbound; stages: ReceivedEvent["stages"] },
 ): ReceivedEvent {
   const isRepeat = recorded.kind === "repeat";
   const recordedAs = row.status === "filtered" ? "filtered" : "recorded";
@@ -24,5 +25,6 @@ export function receivedEvent(
     bytes: row.body.length,
     deliveryId: isRepeat ? null : (row.delivery?.id ?? null),
     stages,
+    traceparent: () => inbound.request.header("traceparent"),
   };
 }

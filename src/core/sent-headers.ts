@@ -5,7 +5,11 @@ import { buildForwardHeaders } from "./forward-headers.ts";
 import { REDACTED } from "./redact-headers.ts";
 
 /** What was sent, in order; signatures and credentials redacted. Empty where nothing was; null `event`: it is gone. */
-export function sentHeaders(delivery: Delivery, attempt: DeliveryAttempt, event: Event | null): HeaderList {
+export function sentHeaders(
+  delivery: Delivery,
+  attempt: DeliveryAttempt,
+  { event, traceparent }: { readonly event: Event | null; readonly traceparent: string | null },
+): HeaderList {
   if (!attempt.senderVersion) return [];
   // What was redacted on receiving was not passed on.
   const received = (event?.headers ?? []).filter(([, value]) => value !== REDACTED);
@@ -17,6 +21,7 @@ export function sentHeaders(delivery: Delivery, attempt: DeliveryAttempt, event:
       timestampSeconds: Math.floor(attempt.startedAt.getTime() / 1_000),
       signature: event?.verified ? REDACTED : null,
       version: attempt.senderVersion,
+      traceparent,
     },
   );
   const own = attempt.credentialHeaders ?? [];

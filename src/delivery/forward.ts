@@ -29,7 +29,12 @@ export interface Forwarded {
 /** Sends the event to `url`, signed with the webhook's forward secrets; unverified events go unsigned. */
 export async function forward(
   event: EventContent,
-  target: { readonly webhook: ReceivingWebhook; readonly url: string; readonly number: number },
+  target: {
+    readonly webhook: ReceivingWebhook;
+    readonly url: string;
+    readonly number: number;
+    readonly traceparent: string | null;
+  },
   settings: ForwardSettings,
   signal: AbortSignal,
 ): Promise<Forwarded> {
@@ -48,6 +53,7 @@ export async function forward(
       signature: event.verified ? signPrepared(keys, event.id, timestampSeconds, event.body) : null,
       version: settings.version,
       credentialHeaders: target.webhook.source.credentialHeaders,
+      traceparent: target.traceparent,
     },
   );
   const result = await performAttempt(

@@ -160,7 +160,8 @@ async function attemptOnce(
   const made = await context.slots.run(job.webhookId, async (): Promise<Made | undefined> => {
     if (!webhook || !url || context.stopping.aborted) return undefined;
     const sentMs = performance.now();
-    const target = { webhook, url, number: attempt.number };
+    const traceparent = context.observer.traceparent(job.eventId, job.deliveryId, attempt.number);
+    const target = { webhook, url, number: attempt.number, traceparent };
     const forwarded = event ? await forwardOrFail(event, target, context) : eventGone(context);
     return { url, forwarded, eventIsThere: event !== undefined, sentMs };
   });

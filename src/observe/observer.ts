@@ -1,23 +1,27 @@
-/** Sees the work: each event and each attempt becomes a line of the log and, where they are wanted, figures. */
+/** Sees the work: each event and each attempt becomes a line of the log and, where they are wanted, figures and spans. */
 import type { Logger } from "./logger.ts";
 import type { BatchName, Metrics } from "./metrics.ts";
 import { type MadeAttempt, originOf, type ReceivedEvent } from "./records.ts";
+import type { Spans } from "./spans.ts";
 
 export class Observer {
   readonly #lines: Logger;
   readonly #metrics: Metrics | undefined;
+  readonly #spans: Spans | undefined;
 
-  constructor(parts: { logger: Logger; metrics?: Metrics | undefined }) {
+  constructor(parts: { logger: Logger; metrics?: Metrics | undefined; spans?: Spans | undefined }) {
     // Looking for secrets costs several times what a line does, and the fields here are few, ours and none of them.
     this.#lines = parts.logger.child({}, { redact: [] });
     this.#metrics = parts.metrics;
+    this.#spans = parts.spans;
   }
 
   /** An event was acknowledged. */
   received(event: ReceivedEvent): void {
     this.#metrics?.received(event);
+    this.#spans?.received(event);
     if (!this.#lines.isLevelEnabled("info")) return;
-    const { eventId, organizationId, webhookId, deliveryId, stages, ...rest } = event;
+    const { eventId, organizationId, webhookId, deliveryId, stages, traceparent: _, ...rest } = event;
     const { read, verify, commit } = stages;
     const ids = { event: eventId, organization: organizationId, webhook: webhookId, delivery: deliveryId };
     const times = { readMs: rounded(read), verifyMs: rounded(verify), commitMs: rounded(commit) };
@@ -32,6 +36,7 @@ export class Observer {
   /** An attempt was made, and recorded unless it was lost. */
   attempted(made: MadeAttempt): void {
     this.#metrics?.attempted(made);
+    this.#spans?.attempted(made);
     if (!this.#lines.isLevelEnabled("info")) return;
     const { outcome, eventId, attempt, stages } = made;
     const line = {
@@ -65,6 +70,11 @@ export class Observer {
       this.#metrics?.batchFailed(name);
       throw error;
     }
+  }
+
+  /** The `traceparent` (W3C Trace Context) that an attempt carries; null unless there are traces. */
+  traceparent(eventId: string, deliveryId: string, attemptNumber: number): string | null {
+    return this.#spans?.traceparent(eventId, deliveryId, attemptNumber) ?? null;
   }
 }
 

@@ -27,6 +27,8 @@ export interface ReceivedEvent {
     /** Waiting for a batch, and its commit. */
     readonly commit: number;
   };
+  /** The sender's `traceparent`, if it sent one. */
+  readonly traceparent: () => string | undefined;
 }
 
 /**
@@ -56,6 +58,7 @@ export interface MadeAttempt {
     readonly trigger: string;
     /** Null where it is not known. */
     readonly url: string | null;
+    readonly durationMs: number;
     readonly statusCode: number | null;
     readonly errorCode: string | null;
     readonly remoteAddress: string | null;

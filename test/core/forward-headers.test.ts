@@ -72,6 +72,17 @@ describe("buildForwardHeaders", () => {
     expect(passed([["X-Partner-Secret", "s"]])).toEqual([["x-partner-secret", "s"]]);
   });
 
+  test("with a trace of our own, the provider's travels as original-…; without, as it came", () => {
+    const theirs: Header[] = [
+      ["traceparent", "00-theirs"],
+      ["tracestate", "a=b"],
+    ];
+    const renamed = theirs.map(([name, value]): Header => [`original-${name}`, value]);
+    expect(build(theirs, { traceparent: "00-ours" })).toEqual([...renamed, ...OURS, ["traceparent", "00-ours"]]);
+    expect(build([], { traceparent: "00-ours" })).toEqual([...OURS, ["traceparent", "00-ours"]]);
+    expect(build(theirs, { traceparent: null })).toEqual([...theirs, ...OURS]);
+  });
+
   test("the provider's names that are ours too travel as original-…", () => {
     const headers: Header[] = [
       ["Webhook-Id", "msg_1"],

@@ -26,6 +26,8 @@ beforeAll(async () => {
     ALLOWED_PRIVATE_CIDRS: "127.0.0.0/8",
     DELIVERY_SCHEDULE: "0s,10ms",
     LOG_LEVEL: "info",
+    OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1",
+    OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20T0K3N-of-the-collector",
   });
   const url = `${destination.url}/T0K3N-in-the-path?key=T0K3N-in-the-query`;
   webhook = (await service.api.post("/webhooks", { name: "logs", url })).body;
@@ -107,12 +109,15 @@ test("strangers write no lines", async () => {
 });
 
 test("no secret, signature, credential or body stands in any line, whatever went wrong", async () => {
-  // Every attempt fails; the forward secret is another.
+  // The last attempt fails; the collector cannot be reached; the forward secret is gone.
   destination.behave((_arrival, response) => response.destroy());
   const { eventId } = (await send(webhook.receiveUrl, BODY, signed())).body;
   await linesOf(eventId, 3);
   const other = (await service.api.post("/webhooks", { name: "broken", url: destination.url })).body;
   await service.api.post(`/webhooks/${other.id}/rotate`, { target: "forward" });
+  await eventually("the collector is missed", async () =>
+    lines().some(({ msg }) => msg === "spans cannot be exported"),
+  );
   service.signal("SIGTERM");
   const exit = await service.exited;
   expect(exit.code).toBe(0);
