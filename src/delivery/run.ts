@@ -8,7 +8,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
 import type { Pool } from "pg";
 import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
-import { redactHeaders } from "../core/redact-headers.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { AttemptTrigger } from "../store/entities/delivery.ts";
@@ -18,6 +17,7 @@ import { beginAttempt, giveBackLeases } from "../store/sql/lease.ts";
 import { type EventContent, findEventContent } from "../store/sql/lookup.ts";
 import type { AttemptResult } from "./attempt.ts";
 import type { ByteBudget } from "./byte-budget.ts";
+import { completedAttempt } from "./completed-attempt.ts";
 import { type Forwarded, type ForwardSettings, forward, resultOfNothing } from "./forward.ts";
 import { outcomeOf } from "./made-attempt.ts";
 import { type NextStep, nextStep } from "./retry-policy.ts";
@@ -193,7 +193,7 @@ async function settle(job: RunJob, attempt: Attempt, made: Made, context: RunCon
     : ({ kind: "failed" } as const);
   // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
   if (step.kind === "stop") await stop(job.webhookId, url, step.reason, context);
-  const completed = record(job, attempt, url, forwarded, next);
+  const completed = completedAttempt(job, attempt, { url, forwarded }, next);
   const held = await context.complete(completed);
   context.observer.attempted({
     outcome: held ? outcomeOf(step, next) : "lost",
@@ -265,39 +265,4 @@ function toNextState(step: NextStep, attempt: Attempt, outcome: AttemptResult, c
       return { kind: quick ? "quick" : "retry", delayMs: step.delayMs };
     }
   }
-}
-
-/** Headers that tell of the connection, not of the answer (RFC 9110 §7.6.1): they are not kept. */
-const OF_CONNECTION = new Set(["connection", "keep-alive"]);
-
-function record(
-  job: RunJob,
-  attempt: Attempt,
-  url: string,
-  { senderVersion, credentialHeaders, result }: Forwarded,
-  next: NextState,
-): CompletedAttempt {
-  return {
-    deliveryId: job.deliveryId,
-    leaseToken: job.leaseToken,
-    organizationId: job.organizationId,
-    webhookId: job.webhookId,
-    number: attempt.number,
-    trigger: attempt.trigger,
-    succeeded: result.errorCode === null,
-    url,
-    startedAtMs: result.startedAtMs,
-    durationMs: result.durationMs,
-    times: result.times,
-    statusCode: result.statusCode,
-    errorCode: result.errorCode,
-    errorMessage: result.errorMessage,
-    senderVersion,
-    credentialHeaders,
-    responseHeaders: redactHeaders(result.responseHeaders.filter(([name]) => !OF_CONNECTION.has(name.toLowerCase()))),
-    responseBody: result.responseBody,
-    responseTruncated: result.responseTruncated,
-    remoteAddress: result.remoteAddress,
-    next,
-  };
 }
