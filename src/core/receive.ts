@@ -160,9 +160,11 @@ export class Receiver {
     handshake: Handshake,
     { request, remote }: Inbound,
   ): Promise<HandshakeReply> {
-    const { handshakes, clock } = this.#options;
+    const { handshakes, observer, clock } = this.#options;
     const from = { nowMs: clock.now(), remoteAddress: remote?.address ?? "" };
-    return await handshakes.answer(webhook, handshake, request, from);
+    const reply = await handshakes.answer(webhook, handshake, request, from);
+    observer.greeted();
+    return reply;
   }
 
   /**

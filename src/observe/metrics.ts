@@ -61,13 +61,19 @@ export class Metrics {
     observeStages(this.#receiveStages, stages);
   }
 
+  greeted(): void {
+    this.#receives.inc({ outcome: "handshake" });
+  }
+
   refused(code: string): void {
     this.#receives.inc({ outcome: code.toLowerCase() });
   }
 
   attempted({ outcome, attempt, stages }: MadeAttempt): void {
     this.#attempts.inc({ outcome, error_code: attempt.errorCode ?? "none" });
+    const { dnsMs, connectMs, tlsMs, firstByteMs } = attempt.times;
     observeStages(this.#deliveryStages, stages);
+    observeStages(this.#deliveryStages, { dns: dnsMs, connect: connectMs, tls: tlsMs, first_byte: firstByteMs });
   }
 
   batch(batch: BatchName, rows: number, ms: number): void {
@@ -129,8 +135,11 @@ export class Metrics {
   }
 }
 
-function observeStages(histogram: Histogram<"stage">, stages: Readonly<Record<string, number | undefined>>): void {
-  for (const [stage, ms] of Object.entries(stages)) if (ms !== undefined) histogram.observe({ stage }, ms / 1_000);
+function observeStages(
+  histogram: Histogram<"stage">,
+  stages: Readonly<Record<string, number | null | undefined>>,
+): void {
+  for (const [stage, ms] of Object.entries(stages)) if (ms != null) histogram.observe({ stage }, ms / 1_000);
 }
 
 /** What `read` says. Rejects if it takes longer than `msMax`. */

@@ -33,12 +33,18 @@ export class Observer {
     this.#metrics?.refused(code);
   }
 
+  /** A request by which a provider tries the URL was answered. */
+  greeted(): void {
+    this.#metrics?.greeted();
+  }
+
   /** An attempt was made, and recorded unless it was lost. */
   attempted(made: MadeAttempt): void {
     this.#metrics?.attempted(made);
     this.#spans?.attempted(made);
     if (!this.#lines.isLevelEnabled("info")) return;
     const { outcome, eventId, attempt, stages } = made;
+    const { times } = attempt;
     const line = {
       event: eventId,
       organization: attempt.organizationId,
@@ -54,6 +60,10 @@ export class Observer {
       nextMs: rounded(attempt.next.delayMs),
       queueMs: rounded(stages.queue),
       attemptMs: rounded(stages.attempt),
+      dnsMs: rounded(times.dnsMs),
+      connectMs: rounded(times.connectMs),
+      tlsMs: rounded(times.tlsMs),
+      firstByteMs: rounded(times.firstByteMs),
       completionMs: rounded(stages.completion),
     };
     this.#lines.info(line, "attempt made");
@@ -79,4 +89,5 @@ export class Observer {
 }
 
 /** To a tenth of a millisecond. */
-const rounded = (ms: number | undefined): number | undefined => (ms === undefined ? ms : Math.round(ms * 10) / 10);
+const rounded = (ms: number | null | undefined): number | undefined =>
+  ms == null ? undefined : Math.round(ms * 10) / 10;

@@ -56,6 +56,8 @@ export interface MadeAttempt {
     readonly deliveryId: string;
     readonly number: number;
     readonly trigger: string;
+    /** Where its time went; null where a part did not take place, or did not end. */
+    readonly times: Readonly<Record<"dnsMs" | "connectMs" | "tlsMs" | "firstByteMs", number | null>>;
     /** Null where it is not known. */
     readonly url: string | null;
     readonly durationMs: number;

@@ -121,6 +121,10 @@ function attemptSpan({ outcome, eventId, stages, attempt }: MadeAttempt, traceId
       ...present({
         "alumia.destination": originOf(attempt.url),
         "alumia.queue_ms": stages.queue,
+        "alumia.dns_ms": attempt.times.dnsMs,
+        "alumia.connect_ms": attempt.times.connectMs,
+        "alumia.tls_ms": attempt.times.tlsMs,
+        "alumia.first_byte_ms": attempt.times.firstByteMs,
         "alumia.completion_ms": stages.completion,
         "network.peer.address": attempt.remoteAddress,
         "http.response.status_code": attempt.statusCode,

@@ -62,7 +62,9 @@ const signed = () => ({
 });
 
 test("one line for the event, one for each attempt, with everything there is to say", async () => {
-  destination.behave((_arrival, response, count) => response.writeHead(count === 1 ? 500 : 204).end());
+  destination.behave((_arrival, response, count) =>
+    response.writeHead(count === 1 ? 500 : 204, { connection: "close" }).end(),
+  );
   const { eventId } = (await send(webhook.receiveUrl, BODY, signed())).body;
   const ids = { organization: uuid, webhook: webhook.id, delivery: uuid, event: eventId };
   const common = { level: "info", time: expect.stringMatching(/^\d{4}-.*Z$/), ...ids };
@@ -74,6 +76,8 @@ test("one line for the event, one for each attempt, with everything there is to 
     remoteAddress: "127.0.0.1",
     queueMs: ms,
     attemptMs: ms,
+    connectMs: ms,
+    firstByteMs: ms,
     completionMs: ms,
   };
   expect(await linesOf(eventId, 3)).toEqual([

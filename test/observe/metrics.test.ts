@@ -76,12 +76,15 @@ describe("receives", () => {
     });
     expect(call.status).toBe(401);
     await service.api.post("/webhooks/test", { webhookId: webhook.id, eventType: "issues.opened" });
+    const greeted = await createWebhook(service.api, { source: "dropbox" });
+    expect((await fetch(`${greeted.receiveUrl}?challenge=abc`)).status).toBe(200);
 
     const now = await look();
     expect(growth(now, "alumia_receives_total")).toEqual({
       recorded: 2,
       duplicate: 1,
       filtered: 1,
+      handshake: 1,
       unauthorized: 5,
       forbidden: 1,
       not_found: 2,
@@ -102,9 +105,10 @@ describe("receives", () => {
 describe("attempts", () => {
   test("are counted by outcome and error code, with what they waited for", async () => {
     const webhook = await createForwardingWebhook(service, destination.url);
-    destination.behave((_arrival, response, count) => response.writeHead(count === 1 ? 500 : 204).end());
+    const close = { connection: "close" };
+    destination.behave((_arrival, response, count) => response.writeHead(count === 1 ? 500 : 204, close).end());
     await webhook.settled(await webhook.sendEvent(), "succeeded", 2);
-    destination.behave(answer(410));
+    destination.behave((_arrival, response) => response.writeHead(410, close).end());
     await webhook.sendEvent();
     const now = await afterAttempts(3);
     expect(growth(now, "alumia_attempts_total")).toEqual({
@@ -112,9 +116,11 @@ describe("attempts", () => {
       "succeeded none": 1,
       "stopped http_status": 1,
     });
-    for (const stage of ["queue", "attempt", "completion"]) {
+    for (const stage of ["queue", "attempt", "connect", "first_byte", "completion"]) {
       expect(grown(now, "alumia_delivery_stage_seconds_count", { stage }), stage).toBe(3);
     }
+    // What did not take place is not counted as if it had taken no time.
+    expect(now.labelValues("alumia_delivery_stage_seconds_count", "stage")).not.toContain("dns");
     expect(grown(now, "alumia_batch_rows_sum", { batch: "complete" })).toBe(3);
   });
 

@@ -86,6 +86,7 @@ test("the receive is the root, every attempt its branch, and the destination is 
         "http.response.status_code": 503,
         "error.type": "http_status",
         "alumia.destination": new URL(destination.url).origin,
+        "alumia.first_byte_ms": expect.any(Number),
       },
     },
     { spanId: attemptSpanIdOf(deliveryId, 2), parentSpanId: receive?.spanId, kind: 3, statusCode: 0 },
