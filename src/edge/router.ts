@@ -1,5 +1,6 @@
 /** Which handler takes a request: raw receive, health, REST, RPC, in this order. Nothing thrown here leaves. */
 
+import type { EventEmitter } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Http2Session } from "node:http2";
 import type { BlockList } from "node:net";
@@ -10,7 +11,7 @@ import type { Receiver } from "../core/receive.ts";
 import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { createGrpcUnary, type StreamHandler } from "../grpc/unary.ts";
 import type { Logger } from "../observe/logger.ts";
-import { addressKey, answerEndKey, clientKey, originKey, stoppingKey } from "../rpc/context.ts";
+import { AnswerEnd, addressKey, answerEndKey, clientKey, originKey, stoppingKey } from "../rpc/context.ts";
 import { restError, toConnectError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { isGone } from "../transcode/answer.ts";
@@ -80,20 +81,20 @@ export function createRouter(options: RouterOptions): Router {
   const remoteAddress = (request: RequestHead) => addressOf(request, options.trustedProxies);
   const meterBody = (request: RequestHead) =>
     createMeter(options.budget.open(clientOf(remoteAddress(request))), options.watchdog);
-  const contextValues = (request: RequestHead, onEnd: (listener: () => void) => void) => {
+  /** `answer` tells of its end by its `close`, unless it is over. */
+  const contextValues = (request: RequestHead, answer: EventEmitter, isOver: boolean) => {
+    const end = new AnswerEnd();
+    if (isOver) end.reach();
+    else answer.on("close", () => end.reach());
     const address = remoteAddress(request);
     return createContextValues()
       .set(originKey, requestOrigin(request, origin))
       .set(stoppingKey, options.stopping)
       .set(addressKey, address)
       .set(clientKey, clientOf(address))
-      .set(answerEndKey, onEnd);
+      .set(answerEndKey, end);
   };
-  const exchangeValues = ({ request, response }: Exchange) =>
-    contextValues(request, (listener) => {
-      if (isGone(response)) listener();
-      else response.on("close", listener);
-    });
+  const exchangeValues = ({ request, response }: Exchange) => contextValues(request, response, isGone(response));
   const receive = createReceiveHandler({
     receiver: options.receiver,
     linear: options.linear,
@@ -125,11 +126,7 @@ export function createRouter(options: RouterOptions): Router {
     messageBytesMax: (service) => rpc.bytesMax.get(service) ?? options.apiBodyBytesMax,
     compressBytesMin: options.compressBytesMin,
     timeoutMsMax: options.timeoutMsMax,
-    contextValues: (stream, session, headers) =>
-      contextValues(headOf(session, headers), (listener) => {
-        if (stream.destroyed) listener();
-        else stream.on("close", listener);
-      }),
+    contextValues: (stream, session, headers) => contextValues(headOf(session, headers), stream, stream.destroyed),
     openBody: (session, headers, onLate) => {
       const meter = meterBody(headOf(session, headers));
       meter.begin(onLate);

@@ -8,10 +8,28 @@ export const originKey = createContextKey<string>("", { description: "origin" })
 /** The client's address, and the client as the caps count it. */
 export const addressKey = createContextKey<string>("", { description: "address" });
 export const clientKey = createContextKey<string>("", { description: "client" });
-/** Does something once the answer of a call has been sent or given up, or at once if it has. */
-export const answerEndKey = createContextKey<(listener: () => void) => void>((listener) => listener(), {
-  description: "end of the answer",
-});
+/**
+ * Tells that the answer of a call has been sent or given up. It does not know the answer: the values of a call outlive it
+ * in the heap, and what they hold the garbage collector moves along.
+ */
+export class AnswerEnd {
+  #isReached = false;
+  #listener: (() => void) | undefined;
+
+  /** Calls the listener at the end, or now if that has come. Each call has one listener. */
+  listen(listener: () => void): void {
+    if (this.#isReached) listener();
+    else this.#listener = listener;
+  }
+
+  reach(): void {
+    this.#isReached = true;
+    this.#listener?.();
+    this.#listener = undefined;
+  }
+}
+
+export const answerEndKey = createContextKey<AnswerEnd | undefined>(undefined, { description: "end of the answer" });
 /** Aborts when the service is about to stop: streams that would go on for ever end then; calls that end by themselves do not. */
 export const stoppingKey = createContextKey<AbortSignal>(new AbortController().signal, { description: "stopping" });
 

@@ -30,7 +30,9 @@ export function createRequestGate(apiKeys: ApiKeys, limits: GateLimits): (contex
   const begin = ({ values }: HandlerContext, lane: string) => {
     const leave = calls.enter(lane);
     if (!leave) throw new AppError("TOO_MANY_REQUESTS", "too many calls at once; wait for some of them to be answered");
-    values.get(answerEndKey)(leave);
+    const end = values.get(answerEndKey);
+    if (end) end.listen(leave);
+    else leave();
   };
 
   return async (context) => {
