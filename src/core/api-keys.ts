@@ -18,10 +18,11 @@ const LAST_USED_GRAIN_MS = 60_000;
 /** SHA-256, in hex. */
 const hashOf = (key: string): string => hash("sha256", key);
 
-/** The hash of the key that a header presents; undefined if it presents none. */
-function presented(authorization: string | null | undefined): string | undefined {
-  const key = /^Bearer +(alm_(?:live|test)_[0-9a-f]{32,128})$/i.exec(authorization ?? "")?.[1];
-  return key && hashOf(key);
+/** A key as a call presents it. */
+export interface PresentedKey {
+  readonly hash: string;
+  /** Whose it was when it was last looked up, as far as that is remembered: tells customers from strangers, and proves nothing. */
+  readonly owner: Caller | undefined;
 }
 
 /** A new key's plaintext: 128 random bits as DESIGN §4 writes them. */
@@ -71,21 +72,23 @@ export class ApiKeys {
    * Whose key this is. UNAUTHORIZED if it is malformed, unknown, expired or revoked; looked up anew on every call, so
    * that a revocation holds at once on every replica. SERVICE_UNAVAILABLE if the store cannot be read.
    */
-  async authenticate(authorization: string | null | undefined): Promise<Caller> {
-    const keyHash = presented(authorization);
-    if (keyHash === undefined) throw new AppError("UNAUTHORIZED", "send an API key: Authorization: Bearer alm_live_…");
-    const found = await this.#lookups.find(keyHash);
-    this.#owners.delete(keyHash);
+  async authenticate(presented: PresentedKey | undefined): Promise<Caller> {
+    if (!presented) throw new AppError("UNAUTHORIZED", "send an API key: Authorization: Bearer alm_live_…");
+    const { hash } = presented;
+    const found = await this.#lookups.find(hash);
+    this.#owners.delete(hash);
     if (!found) throw new AppError("UNAUTHORIZED", "this API key is unknown, expired or revoked");
     const caller = { organizationId: found.organizationId };
-    this.#remember(keyHash, caller);
+    this.#remember(hash, caller);
     return caller;
   }
 
-  /** Whose the key was when it was last looked up, as far as that is remembered: tells customers from strangers, and proves nothing. */
-  peek(authorization: string | null | undefined): Caller | undefined {
-    const keyHash = presented(authorization);
-    return keyHash === undefined ? undefined : this.#owners.get(keyHash);
+  /** The key that an authorization header presents; undefined if it presents none. */
+  present(authorization: string | null | undefined): PresentedKey | undefined {
+    const key = /^Bearer +(alm_(?:live|test)_[0-9a-f]{32,128})$/i.exec(authorization ?? "")?.[1];
+    if (key === undefined) return undefined;
+    const hash = hashOf(key);
+    return { hash, owner: this.#owners.get(hash) };
   }
 
   #remember(keyHash: string, owner: Caller): void {

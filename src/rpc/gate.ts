@@ -36,9 +36,9 @@ export function createRequestGate(apiKeys: ApiKeys, limits: GateLimits): (contex
   };
 
   return async (context) => {
-    const authorization = context.requestHeader.get("authorization");
+    const key = apiKeys.present(context.requestHeader.get("authorization"));
     try {
-      const lane = apiKeys.peek(authorization)?.organizationId ?? context.values.get(clientKey);
+      const lane = key?.owner?.organizationId ?? context.values.get(clientKey);
       const turn = turnstile.enter(lane);
       if (turn) {
         await turn;
@@ -46,7 +46,7 @@ export function createRequestGate(apiKeys: ApiKeys, limits: GateLimits): (contex
       }
       begin(context, lane);
       if (KEYLESS.has(context.service)) return;
-      context.values.set(callerKey, await apiKeys.authenticate(authorization));
+      context.values.set(callerKey, await apiKeys.authenticate(key));
     } catch (error) {
       throw toConnectError(error);
     }

@@ -39,10 +39,10 @@ const webhooks: Pick<Webhooks, "get"> = {
   },
 };
 
-const apiKeys: Pick<ApiKeys, "authenticate" | "peek"> = {
-  peek: () => undefined,
-  authenticate: async (authorization) => {
-    if (authorization !== `Bearer ${KEY}`) throw new AppError("UNAUTHORIZED", "unknown");
+const apiKeys: Pick<ApiKeys, "authenticate" | "present"> = {
+  present: (authorization) => (authorization ? { hash: authorization, owner: undefined } : undefined),
+  authenticate: async (key) => {
+    if (key?.hash !== `Bearer ${KEY}`) throw new AppError("UNAUTHORIZED", "unknown");
     return { organizationId: VIEW.webhook.organizationId };
   },
 };

@@ -55,7 +55,9 @@ test("keys that nobody knows cost a query for so many of them, and every call is
   const { authorization } = await mint();
   const before = queries;
   const asked = Array.from({ length: 4 * BATCH_MAX }, (_, n) => (n % 10 === 0 ? authorization : madeUp()));
-  const answers = await Promise.all(asked.map((it) => apiKeys.authenticate(it).catch((error: unknown) => error)));
+  const answers = await Promise.all(
+    asked.map((it) => apiKeys.authenticate(apiKeys.present(it)).catch((error: unknown) => error)),
+  );
   expect(answers).toEqual(asked.map((it) => (it === authorization ? { organizationId } : unknown)));
   // The first begins at once; the others wait for it, and form batches.
   expect(queries - before).toBe(5);
@@ -63,24 +65,24 @@ test("keys that nobody knows cost a query for so many of them, and every call is
 
 test("a revoked key is refused by the next call, also where a look-up of it is under way", async () => {
   const [kept, revoked] = [await mint(), await mint()];
-  expect(await apiKeys.authenticate(revoked.authorization)).toEqual({ organizationId });
-  const underWay = apiKeys.authenticate(revoked.authorization).catch((error: unknown) => error);
+  expect(await apiKeys.authenticate(apiKeys.present(revoked.authorization))).toEqual({ organizationId });
+  const underWay = apiKeys.authenticate(apiKeys.present(revoked.authorization)).catch((error: unknown) => error);
   await apiKeys.revoke({ organizationId }, revoked.id);
-  await expect(apiKeys.authenticate(revoked.authorization)).rejects.toEqual(unknown);
-  expect(await apiKeys.authenticate(kept.authorization)).toEqual({ organizationId });
+  await expect(apiKeys.authenticate(apiKeys.present(revoked.authorization))).rejects.toEqual(unknown);
+  expect(await apiKeys.authenticate(apiKeys.present(kept.authorization))).toEqual({ organizationId });
   await underWay;
 });
 
 test("a key counts until it expires", async () => {
   const { authorization } = await mint(new Date(clock.now() + 1_000));
-  expect(await apiKeys.authenticate(authorization)).toEqual({ organizationId });
+  expect(await apiKeys.authenticate(apiKeys.present(authorization))).toEqual({ organizationId });
   clock.advance(1_000);
-  await expect(apiKeys.authenticate(authorization)).rejects.toEqual(unknown);
+  await expect(apiKeys.authenticate(apiKeys.present(authorization))).rejects.toEqual(unknown);
 });
 
 test("uses are noted once in a while, all of a batch together", async () => {
   const [one, two] = [await mint(), await mint()];
-  const use = () => Promise.all([one, two, one].map((it) => apiKeys.authenticate(it.authorization)));
+  const use = () => Promise.all([one, two, one].map((it) => apiKeys.authenticate(apiKeys.present(it.authorization))));
   const firstMs = clock.now();
   await use();
   for (const { id } of [one, two]) await eventually("noted", async () => (await noted(id)) === firstMs);
@@ -94,23 +96,23 @@ test("uses are noted once in a while, all of a batch together", async () => {
 
 test("whose a key was is remembered, of the keys that were used last", async () => {
   const keys = [await mint(), await mint(), await mint(), await mint()].map((it) => it.authorization);
-  const remembered = () => keys.map((it) => apiKeys.peek(it)?.organizationId);
+  const remembered = () => keys.map((it) => apiKeys.present(it)?.owner?.organizationId);
   expect(remembered()).toEqual([undefined, undefined, undefined, undefined]);
-  for (const it of keys) await apiKeys.authenticate(it);
+  for (const it of keys) await apiKeys.authenticate(apiKeys.present(it));
   expect(remembered()).toEqual([undefined, organizationId, organizationId, organizationId]);
-  await apiKeys.authenticate(keys[1]);
-  await apiKeys.authenticate(keys[0]);
+  await apiKeys.authenticate(apiKeys.present(keys[1]));
+  await apiKeys.authenticate(apiKeys.present(keys[0]));
   expect(remembered()).toEqual([organizationId, organizationId, undefined, organizationId]);
 });
 
 test("a key that counts no longer, and one that nobody knows, are nobody's", async () => {
   const { id, authorization } = await mint();
-  await apiKeys.authenticate(authorization);
+  await apiKeys.authenticate(apiKeys.present(authorization));
   await apiKeys.revoke({ organizationId }, id);
-  expect(apiKeys.peek(authorization)).toEqual({ organizationId });
+  expect(apiKeys.present(authorization)?.owner).toEqual({ organizationId });
   const nobodys = madeUp();
-  for (const it of [authorization, nobodys]) await apiKeys.authenticate(it).catch(() => {});
-  expect([authorization, nobodys, "Bearer x", undefined].map((it) => apiKeys.peek(it))).toEqual(
+  for (const it of [authorization, nobodys]) await apiKeys.authenticate(apiKeys.present(it)).catch(() => {});
+  expect([authorization, nobodys, "Bearer x", undefined].map((it) => apiKeys.present(it)?.owner)).toEqual(
     Array(4).fill(undefined),
   );
 });
