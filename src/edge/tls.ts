@@ -1,5 +1,5 @@
 /** TLS at the port: the certificate, read again when its files change, and what a client in cleartext is told. */
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import type { Socket } from "node:net";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
@@ -83,19 +83,16 @@ export function openTls(files: TlsFiles, limits: Pick<Limits, "tlsReloadInterval
 function readContext({ certPath, keyPath }: TlsFiles): SecureContext {
   const cert = readPem("TLS_CERT", certPath);
   const key = readPem("TLS_KEY", keyPath);
-  checkCertificate(cert, certPath);
+  const certificate = readCertificate(cert, certPath);
   try {
     createSecureContext({ cert });
   } catch {
     throw new ConfigError(`TLS_CERT takes the path of a certificate in PEM; ${certPath} holds none that can be used`);
   }
-  try {
-    return createSecureContext({ cert, key, minVersion: "TLSv1.2" });
-  } catch {
-    throw new ConfigError(
-      `TLS_KEY takes the path of the private key of TLS_CERT in PEM, without a passphrase; ${keyPath} holds none`,
-    );
+  if (!certificate.checkPrivateKey(readKey(key, keyPath))) {
+    throw new ConfigError(`TLS_KEY takes the private key of TLS_CERT; the one in ${keyPath} is of another certificate`);
   }
+  return createSecureContext({ cert, key, minVersion: "TLSv1.2" });
 }
 
 function readPem(name: string, path: string): string {
@@ -108,7 +105,7 @@ function readPem(name: string, path: string): string {
   }
 }
 
-function checkCertificate(pem: string, path: string): void {
+function readCertificate(pem: string, path: string): X509Certificate {
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(pem);
@@ -117,6 +114,17 @@ function checkCertificate(pem: string, path: string): void {
   }
   if (Date.parse(certificate.validTo) < Date.now()) {
     throw new ConfigError(`TLS_CERT takes a valid certificate; the one in ${path} expired on ${certificate.validTo}`);
+  }
+  return certificate;
+}
+
+function readKey(pem: string, path: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    throw new ConfigError(
+      `TLS_KEY takes the path of the private key of TLS_CERT in PEM, without a passphrase; ${path} holds none`,
+    );
   }
 }
 

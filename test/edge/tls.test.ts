@@ -219,7 +219,11 @@ describe("files that cannot be used stop the start with one line", () => {
     ["no key", paths("localhost-cert", "nothing"), /^TLS_KEY .*cannot be read \(ENOENT\)$/],
     ["a key as certificate", paths("localhost-key", "localhost-key"), /^TLS_CERT takes the path of a certificate/],
     ["a certificate as key", paths("localhost-cert", "localhost-cert"), /^TLS_KEY takes the path of the private key/],
-    ["a key of another certificate", paths("localhost-cert", "renewed-key"), /^TLS_KEY takes the path of the private/],
+    [
+      "a key of another certificate",
+      paths("localhost-cert", "renewed-key"),
+      /^TLS_KEY .*renewed-key.* is of another cert/,
+    ],
     ["an expired certificate", paths("expired-cert", "renewed-key"), /^TLS_CERT .* expired on Feb {2}1 00:00:00 2020/],
   ])("%s", (_what, files, message) => {
     const act = () => new TlsGate({ files, reloadIntervalMs: 1_000, onRenewed: () => {}, onUnusable: () => {} });
