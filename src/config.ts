@@ -53,6 +53,8 @@ export const LIMITS = Object.freeze({
   /** Health watches and reflection streams open at once: all, and of one client. */
   endlessStreamsMax: 1_024,
   endlessStreamsPerClientMax: 64,
+  /** How long one may last, milliseconds; then it ends, and its client opens another. */
+  endlessStreamMsMax: 30 * 60_000,
   /** How often the health is looked at while somebody watches it, milliseconds. */
   healthWatchIntervalMs: 1_000,
   /** Questions of one reflection stream, and the size of one, bytes. */

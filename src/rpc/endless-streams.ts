@@ -8,6 +8,8 @@ export interface EndlessStreamLimits {
   readonly endlessStreamsMax: number;
   /** Such streams of one client: connections are too cheap to count by them. */
   readonly endlessStreamsPerClientMax: number;
+  /** How long one may last, milliseconds: whose client is gone unnoticed ends as well. */
+  readonly endlessStreamMsMax: number;
 }
 
 export class EndlessStreams {
@@ -25,17 +27,20 @@ export class EndlessStreams {
   }
 
   /**
-   * Runs the body of a stream, which has to end when its signal aborts: the call is over, or the service is about to
-   * stop. Throws TOO_MANY_REQUESTS where too many are open.
+   * Runs the body of a stream, which has to end when its signal aborts: the call is over, has lasted as long as it may,
+   * or the service is about to stop. Throws TOO_MANY_REQUESTS where too many are open.
    */
   async *run<Item>(
     context: HandlerContext,
     body: (signal: AbortSignal) => AsyncIterable<Item>,
   ): AsyncGenerator<Item, void> {
     const leave = this.#enter(context.values.get(clientKey));
+    const age = new AbortController();
+    const timer = setTimeout(() => age.abort(), this.#limits.endlessStreamMsMax);
     try {
-      yield* body(AbortSignal.any([context.signal, context.values.get(stoppingKey)]));
+      yield* body(AbortSignal.any([context.signal, context.values.get(stoppingKey), age.signal]));
     } finally {
+      clearTimeout(timer);
       leave();
     }
   }

@@ -141,3 +141,12 @@ test("a deadline ends a watch", async () => {
   expect(await nextOf(watch)).toBe(Status.SERVING);
   expect(await nextOf(watch).catch(ConnectError.from)).toMatchObject({ code: Code.DeadlineExceeded });
 });
+
+test("a watch ends when it has lasted as long as it may, and its client opens another", async () => {
+  const { service } = await start({ endlessStreamMsMax: 100, endlessStreamsPerClientMax: 1 });
+  const client = createClient(Health, createGrpcTransport({ baseUrl: service.url }));
+  for (let round = 0; round < 2; round++) {
+    const watch = client.watch({})[Symbol.asyncIterator]();
+    expect([await nextOf(watch), await nextOf(watch)]).toEqual([Status.SERVING, undefined]);
+  }
+});
