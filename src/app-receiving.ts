@@ -1,4 +1,5 @@
 /** Receiving put together: what records events, what leaves traces of refusals, and what judges requests. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "./clock.ts";
 import type { Config, Limits } from "./config.ts";
 import { EventRecorder } from "./core/event-recorder.ts";
@@ -40,8 +41,11 @@ export interface Receiving {
   readonly recorder: EventRecorder;
   readonly receiver: Receiver;
   readonly linear: LinearReceiver;
-  /** Resolves once everything that was received is settled, and every trace is written. */
-  drain(): Promise<void>;
+  /**
+   * Waits until everything that was received is settled and every trace is written, for up to `graceMs`. Resolves to how
+   * many events it left unsettled.
+   */
+  drain(graceMs: number): Promise<number>;
 }
 
 export function createReceiving(options: ReceivingOptions): Receiving {
@@ -93,9 +97,10 @@ export function createReceiving(options: ReceivingOptions): Receiving {
     recorder,
     receiver,
     linear,
-    drain: async () => {
-      await recorder.drain();
-      await traces.stop();
+    drain: async (graceMs) => {
+      const settled = recorder.drain().then(() => traces.stop());
+      await Promise.race([settled, sleep(graceMs, undefined, { ref: false })]);
+      return recorder.pending;
     },
   };
 }

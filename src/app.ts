@@ -258,10 +258,11 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
     stopping.abort();
     const untilMs = performance.now() + config.shutdownGraceMs;
     const graceMs = () => Math.max(untilMs - performance.now(), 0);
+    const cut = { requests: 0, events: 0, deliveries: 0 };
     const steps: [string, () => Promise<unknown>][] = [
-      ["listener", () => listener.close(graceMs())],
-      ["receiving", () => Promise.race([receiving.drain(), sleep(graceMs(), undefined, { ref: false })])],
-      ["delivery", () => worker.stop(graceMs())],
+      ["listener", async () => (cut.requests = await listener.close(graceMs()))],
+      ["receiving", async () => (cut.events = await receiving.drain(graceMs()))],
+      ["delivery", async () => (cut.deliveries = await worker.stop(graceMs()))],
       ["maintenance", () => Promise.race([maintenance.stop(), sleep(graceMs(), undefined, { ref: false })])],
       ["client", () => Promise.all([client.close(), closeKeys()])],
       ["observing", () => Promise.race([observing.close(), sleep(graceMs(), undefined, { ref: false })])],
@@ -269,6 +270,9 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
     ];
     for (const [part, stopPart] of steps) {
       await stopPart().catch((err: unknown) => logger.error({ part, err }, "a part did not stop cleanly"));
+    }
+    if (Object.values(cut).some((count) => count > 0)) {
+      logger.warn(cut, "the grace of the stop was over before what was under way: it was cut off");
     }
   };
   let stopped: Promise<void> | undefined;

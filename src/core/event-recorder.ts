@@ -83,6 +83,11 @@ export class EventRecorder {
     return { receive: this.#inserts.waiting, repeats: this.#repeats.waiting };
   }
 
+  /** Rows that are not settled yet. */
+  get pending(): number {
+    return this.#rows.size;
+  }
+
   /** Resolves once everything submitted is settled. */
   async drain(): Promise<void> {
     while (this.#rows.size > 0) await Promise.allSettled(this.#rows);

@@ -266,14 +266,17 @@ export class DeliveryWorker implements Handover {
 
   /**
    * Stops claiming, lets attempts under way end for up to `graceMs`, gives leases back. Returns a little after the
-   * grace at the latest, even if the store does not answer; then leases end by themselves. May be called twice.
+   * grace at the latest, even if the store does not answer; then leases end by themselves. Resolves to how many
+   * deliveries it cut off. May be called twice.
    */
-  async stop(graceMs: number): Promise<void> {
+  async stop(graceMs: number): Promise<number> {
+    let cut = 0;
     this.#stopping.abort();
     this.#slots.open();
     this.#alarm.ring();
     const grace = setTimeout(() => {
       this.#overdue.abort();
+      cut = this.#runs.size;
       for (const run of this.#runs.values()) run.abort.abort();
     }, graceMs);
     const latest = new AbortController();
@@ -284,6 +287,7 @@ export class DeliveryWorker implements Handover {
     latest.abort();
     clearTimeout(grace);
     clearInterval(this.#heartbeat);
+    return cut;
   }
 
   async #settled(): Promise<void> {

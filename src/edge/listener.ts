@@ -130,17 +130,26 @@ export class Listener {
     };
   }
 
-  /** Stops accepting, lets requests under way end for up to `graceMs`, then closes what is left. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Stops accepting, lets requests under way end for up to `graceMs`, then closes what is left. Resolves to how many
+   * requests it cut off.
+   */
+  async close(graceMs: number): Promise<number> {
+    let cut = 0;
     const closed = new Promise<void>((resolve) => this.#http1.server.close(() => resolve()));
     this.#http1.retire();
     this.#connections.destroySilent();
     for (const guard of this.#sessions.values()) guard.retire();
-    const grace = setTimeout(() => this.#connections.destroyAll(), graceMs);
+    const grace = setTimeout(() => {
+      const { answers, streams } = this.counts();
+      cut = answers + streams;
+      this.#connections.destroyAll();
+    }, graceMs);
     await closed;
     clearTimeout(grace);
     this.#watchdog.stop();
     this.#tls?.unwatch();
+    return cut;
   }
 
   #accept(socket: Socket): void {

@@ -12,7 +12,7 @@ async function startListener(trustedPeers: BlockList): Promise<{ listener: Liste
     trustedPeers,
   });
   const port = await listener.listen("0.0.0.0", 0);
-  onTestFinished(async () => await listener.close(0));
+  onTestFinished(async () => void (await listener.close(0)));
   return { listener, port };
 }
 

@@ -5,7 +5,11 @@ import { connect } from "node:http2";
 import { text } from "node:stream/consumers";
 import { Client } from "pg";
 import { expect, onTestFinished, test } from "vitest";
+import { createForwardingWebhook } from "../delivery/forwarding.ts";
 import { hubSignature } from "../support/api.ts";
+import { startDestination } from "../support/destination.ts";
+import { eventually } from "../support/eventually.ts";
+import { rememberErrors } from "../support/log.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { open, statusOf } from "./wire.ts";
@@ -109,6 +113,27 @@ test("idle connections of either version are closed at once", async () => {
   await closed;
   expect(await refuses(service.port)).toBe("ECONNREFUSED");
   agent.destroy();
+});
+
+test("a stop whose grace is over before what is under way cuts it off, and says so", async () => {
+  const { logger, errors } = rememberErrors("warn");
+  const destination = await startDestination();
+  onTestFinished(async () => await destination.close());
+  const service = await startService({ env: { SHUTDOWN_GRACE_MS: "100" }, logger });
+  onTestFinished(async () => await service.stop());
+  destination.behave(() => {});
+  const webhook = await createForwardingWebhook(service, destination.url);
+  await webhook.sendEvent();
+  await destination.arrived(1);
+  const socket = await open(service.port);
+  const closed = once(socket.resume(), "close");
+  socket.write(
+    `POST ${new URL(webhook.receiveUrl).pathname} HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: sha256=${"0".repeat(64)}\r\nContent-Length: 10\r\n\r\n`,
+  );
+  await eventually("the request has begun", async () => service.app.counts().answers === 1);
+  await service.app.stop();
+  await closed;
+  expect(errors.map((line) => JSON.parse(line))).toMatchObject([{ requests: 1, events: 0, deliveries: 1 }]);
 });
 
 test("a stop may be asked for twice", async () => {

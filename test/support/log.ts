@@ -4,17 +4,20 @@ import { errorSummary } from "../../src/observe/logger.ts";
 
 export interface Log {
   readonly logger: Logger;
-  /** Every line of level `error` and above. */
+  /** Every line of the level and above. */
   readonly errors: readonly string[];
 }
 
-export function rememberErrors(): Log {
-  const { logger, lines } = remember("error");
+export function rememberErrors(level: "error" | "warn" = "error"): Log {
+  const { logger, lines } = remember(level);
   return { logger, errors: lines };
 }
 
 /** A logger of that level, and its lines. */
-export function remember(level: "error" | "trace"): { readonly logger: Logger; readonly lines: readonly string[] } {
+export function remember(level: "error" | "warn" | "trace"): {
+  readonly logger: Logger;
+  readonly lines: readonly string[];
+} {
   const lines: string[] = [];
   const stream = { write: (line: string) => lines.push(line) };
   return { logger: pino({ level, serializers: { err: errorSummary } }, stream), lines };
