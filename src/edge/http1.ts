@@ -108,7 +108,7 @@ export class Http1 {
     const { socket } = request;
     this.#connections.beginExchange(lane.connection);
     const remove = this.#answers.add({ response, pace: new AnswerPace(response, this.#limits) });
-    response.once("close", () => {
+    response.on("close", () => {
       remove();
       this.#connections.endExchange(lane.connection);
       // After the answer that ends the connection nothing is served, although it may have been read.

@@ -11,7 +11,7 @@ export interface OriginOptions {
   /** Peers whose X-Forwarded-* count. */
   readonly trustedProxies: BlockList;
   /** Where no usable Host came. */
-  readonly fallback: () => string;
+  readonly fallbackOrigin: () => string;
 }
 
 export function requestOrigin(request: RequestHead, options: OriginOptions): string {
@@ -23,7 +23,7 @@ export function requestOrigin(request: RequestHead, options: OriginOptions): str
   };
   const host = forwarded("x-forwarded-host") ?? request.headers.host ?? request.authority;
   const scheme = forwarded("x-forwarded-proto") === "https" || isSecure(request) ? "https" : "http";
-  return host !== undefined && HOST.test(host) ? `${scheme}://${host}` : options.fallback();
+  return host !== undefined && HOST.test(host) ? `${scheme}://${host}` : options.fallbackOrigin();
 }
 
 /** The value that the nearest proxy wrote: lists grow to the right. */

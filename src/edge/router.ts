@@ -11,7 +11,7 @@ import type { Receiver } from "../core/receive.ts";
 import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { createGrpcUnary, type StreamHandler } from "../grpc/unary.ts";
 import type { Logger } from "../observe/logger.ts";
-import { AnswerEnd, addressKey, answerEndKey, clientKey, originKey, stoppingKey } from "../rpc/context.ts";
+import { AnswerEnd, incomingKey } from "../rpc/context.ts";
 import { restError, toConnectError, toRestError } from "../rpc/error-mapping.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { isGone } from "../transcode/answer.ts";
@@ -32,10 +32,10 @@ import {
   sendJson,
   sendMethodNotAllowed,
 } from "./exchange.ts";
+import { IncomingCall } from "./incoming.ts";
 import { gzip } from "./metered-rpc.ts";
 import { createProvidersHandler, PROVIDERS_PATH } from "./providers-handler.ts";
 import { createReceiveHandler } from "./receive-handler.ts";
-import { requestOrigin } from "./request-origin.ts";
 import type { Watchdog } from "./watchdog.ts";
 
 export interface RouterOptions {
@@ -73,28 +73,18 @@ export interface Router {
 
 export function createRouter(options: RouterOptions): Router {
   const { rpc, logger } = options;
-  const origin = {
-    publicUrl: options.publicUrl,
-    trustedProxies: options.trustedProxies,
-    fallback: options.fallbackOrigin,
-  };
   const remoteAddress = (request: RequestHead) => addressOf(request, options.trustedProxies);
   const meterBody = (request: RequestHead) =>
     createMeter(options.budget.open(clientOf(remoteAddress(request))), options.watchdog);
   /** `answer` tells of its end by its `close`, unless it is over. */
-  const contextValues = (request: RequestHead, answer: EventEmitter, isOver: boolean) => {
+  const contextValues = (head: RequestHead, answer: EventEmitter, isOver: boolean) => {
     const end = new AnswerEnd();
     if (isOver) end.reach();
     else answer.on("close", () => end.reach());
-    const address = remoteAddress(request);
-    return createContextValues()
-      .set(originKey, requestOrigin(request, origin))
-      .set(stoppingKey, options.stopping)
-      .set(addressKey, address)
-      .set(clientKey, clientOf(address))
-      .set(answerEndKey, end);
+    return createContextValues().set(incomingKey, new IncomingCall(head, end, options));
   };
-  const exchangeValues = ({ request, response }: Exchange) => contextValues(request, response, isGone(response));
+  const exchangeValues = (exchange: Exchange) =>
+    contextValues(exchangeHead(exchange), exchange.response, isGone(exchange.response));
   const receive = createReceiveHandler({
     receiver: options.receiver,
     linear: options.linear,
@@ -126,9 +116,9 @@ export function createRouter(options: RouterOptions): Router {
     messageBytesMax: (service) => rpc.bytesMax.get(service) ?? options.apiBodyBytesMax,
     compressBytesMin: options.compressBytesMin,
     timeoutMsMax: options.timeoutMsMax,
-    contextValues: (stream, session, headers) => contextValues(headOf(session, headers), stream, stream.destroyed),
+    contextValues: (stream, session, headers) => contextValues(streamHead(session, headers), stream, stream.destroyed),
     openBody: (session, headers, onLate) => {
-      const meter = meterBody(headOf(session, headers));
+      const meter = meterBody(streamHead(session, headers));
       meter.begin(onLate);
       return meter;
     },
@@ -161,7 +151,7 @@ export function createRouter(options: RouterOptions): Router {
     // No page sends webhooks.
     if (path.startsWith(RECEIVE_PATH) || path === LINEAR_PATH) receive(exchange, path);
     else if (answerPreflight(exchange)) return;
-    else if (path.startsWith("/api/")) void transcoder.handle(exchange.request, exchange.response);
+    else if (path.startsWith("/api/")) transcoder.handle(exchange.request, exchange.response);
     else if (path === PROVIDERS_PATH) providers(exchange);
     else if (path === "/healthz" || path === "/readyz") health(exchange, path);
     else connect(exchange, path);
@@ -187,8 +177,8 @@ export function createRouter(options: RouterOptions): Router {
   const request: RequestHandler = (request, response) => {
     const exchange = { request, response };
     // A connection that breaks is no fault: whoever reads or writes notices by itself.
-    request.on("error", () => {});
-    response.on("error", () => {});
+    request.on("error", ignore);
+    response.on("error", ignore);
     try {
       route(exchange);
     } catch (error) {
@@ -200,9 +190,19 @@ export function createRouter(options: RouterOptions): Router {
   return { request, stream: grpcUnary };
 }
 
-function headOf({ socket, encrypted }: Http2Session, headers: IncomingHttpHeaders): RequestHead {
-  const authority = headers[":authority"] as string | undefined;
-  return { headers, socket: { remoteAddress: socket.remoteAddress, encrypted }, authority };
+/** What is known before the body, for longer than the connection lasts. */
+function headOf(headers: IncomingHttpHeaders, remoteAddress?: string, encrypted?: boolean): RequestHead {
+  return { headers, socket: { remoteAddress, encrypted }, authority: headers[":authority"] as string | undefined };
+}
+
+const streamHead = ({ socket, encrypted }: Http2Session, headers: IncomingHttpHeaders) =>
+  headOf(headers, socket.remoteAddress, encrypted);
+
+function exchangeHead({ request }: Exchange): RequestHead {
+  const { remoteAddress, encrypted } = request.socket as RequestHead["socket"];
+  return headOf(request.headers, remoteAddress, encrypted);
 }
 
 const pathOf = (request: HttpRequest): string => splitTarget(request.url ?? "/").path;
+
+function ignore(): void {}

@@ -4,10 +4,6 @@ import type { Caller } from "../core/caller.ts";
 import { AppError } from "../errors.ts";
 
 export const callerKey = createContextKey<Caller | undefined>(undefined, { description: "caller" });
-export const originKey = createContextKey<string>("", { description: "origin" });
-/** The client's address, and the client as the caps count it. */
-export const addressKey = createContextKey<string>("", { description: "address" });
-export const clientKey = createContextKey<string>("", { description: "client" });
 /**
  * Tells that the answer of a call has been sent or given up. It does not know the answer: the values of a call outlive it
  * in the heap, and what they hold the garbage collector moves along.
@@ -29,9 +25,28 @@ export class AnswerEnd {
   }
 }
 
-export const answerEndKey = createContextKey<AnswerEnd | undefined>(undefined, { description: "end of the answer" });
-/** Aborts when the service is about to stop: streams that would go on for ever end then; calls that end by themselves do not. */
-export const stoppingKey = createContextKey<AbortSignal>(new AbortController().signal, { description: "stopping" });
+/** How a call came to us. */
+export interface Incoming {
+  /** The origin under which the caller reached us. */
+  readonly origin: string;
+  /** The client's address, and the client as the caps count it. */
+  readonly address: string;
+  readonly client: string;
+  /** Aborts when the service is about to stop: streams that would go on for ever end then; calls that end by themselves do not. */
+  readonly stopping: AbortSignal;
+  /** Undefined where nobody tells of it. */
+  readonly answerEnd: AnswerEnd | undefined;
+}
+
+const FROM_NOWHERE: Incoming = {
+  origin: "",
+  address: "",
+  client: "",
+  stopping: new AbortController().signal,
+  answerEnd: undefined,
+};
+
+export const incomingKey = createContextKey<Incoming>(FROM_NOWHERE, { description: "how it came" });
 
 /** The authenticated caller. Fails closed where no gate has run. */
 export function callerOf(context: HandlerContext): Caller {

@@ -1,7 +1,7 @@
 /** Streams that anybody may open and that go on for as long as the client likes: how many there may be, and their end. */
 import type { HandlerContext } from "@connectrpc/connect";
 import { AppError } from "../errors.ts";
-import { clientKey, stoppingKey } from "./context.ts";
+import { incomingKey } from "./context.ts";
 
 export interface EndlessStreamLimits {
   /** Such streams of all clients. */
@@ -34,11 +34,11 @@ export class EndlessStreams {
     context: HandlerContext,
     body: (signal: AbortSignal) => AsyncIterable<Item>,
   ): AsyncGenerator<Item, void> {
-    const leave = this.#enter(context.values.get(clientKey));
+    const leave = this.#enter(context.values.get(incomingKey).client);
     const age = new AbortController();
     const timer = setTimeout(() => age.abort(), this.#limits.endlessStreamMsMax);
     try {
-      yield* body(AbortSignal.any([context.signal, context.values.get(stoppingKey), age.signal]));
+      yield* body(AbortSignal.any([context.signal, context.values.get(incomingKey).stopping, age.signal]));
     } finally {
       clearTimeout(timer);
       leave();

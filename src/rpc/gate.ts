@@ -5,7 +5,7 @@ import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.
 import type { ApiKeys } from "../core/api-keys.ts";
 import { UnderWay } from "../core/under-way.ts";
 import { AppError } from "../errors.ts";
-import { answerEndKey, callerKey, clientKey } from "./context.ts";
+import { callerKey, incomingKey } from "./context.ts";
 import { endOf } from "./deadline.ts";
 import { toConnectError } from "./error-mapping.ts";
 import { INTROSPECTION } from "./introspection.ts";
@@ -30,7 +30,7 @@ export function createRequestGate(apiKeys: ApiKeys, limits: GateLimits): (contex
   const begin = ({ values }: HandlerContext, lane: string) => {
     const leave = calls.enter(lane);
     if (!leave) throw new AppError("TOO_MANY_REQUESTS", "too many calls at once; wait for some of them to be answered");
-    const end = values.get(answerEndKey);
+    const end = values.get(incomingKey).answerEnd;
     if (end) end.listen(leave);
     else leave();
   };
@@ -38,7 +38,7 @@ export function createRequestGate(apiKeys: ApiKeys, limits: GateLimits): (contex
   return async (context) => {
     const key = apiKeys.present(context.requestHeader.get("authorization"));
     try {
-      const lane = key?.owner?.organizationId ?? context.values.get(clientKey);
+      const lane = key?.owner?.organizationId ?? context.values.get(incomingKey).client;
       const turn = turnstile.enter(lane);
       if (turn) {
         await turn;

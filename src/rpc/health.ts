@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { type Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AppError } from "../errors.ts";
-import { stoppingKey } from "./context.ts";
+import { incomingKey } from "./context.ts";
 import { type EndlessStreams, orAborted } from "./endless-streams.ts";
 
 export interface HealthOptions {
@@ -36,7 +36,7 @@ export function healthService({ services, readiness, streams, intervalMs }: Heal
   }
 
   async function now({ values }: HandlerContext): Promise<Status> {
-    return values.get(stoppingKey).aborted ? Status.NOT_SERVING : await look();
+    return values.get(incomingKey).stopping.aborted ? Status.NOT_SERVING : await look();
   }
 
   /** What holds now and then every change, until the signal aborts. A stop is told before the end. */
@@ -65,7 +65,7 @@ export function healthService({ services, readiness, streams, intervalMs }: Heal
       return { statuses: Object.fromEntries([...known].map((service) => [service, { status }])) };
     },
     watch({ service }, context) {
-      const stopping = context.values.get(stoppingKey);
+      const stopping = context.values.get(incomingKey).stopping;
       return streams.run(context, (signal) => (known.has(service) ? changes(signal, stopping) : unknown(signal)));
     },
   };

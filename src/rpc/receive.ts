@@ -9,7 +9,7 @@ import { LINEAR_PATH, RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { AppError } from "../errors.ts";
 import type { HandshakeReply } from "../signature/handshakes.ts";
 import type { HeaderList } from "../store/entities/event.ts";
-import { addressKey, clientKey } from "./context.ts";
+import { incomingKey } from "./context.ts";
 import { type RestError, toRestError } from "./error-mapping.ts";
 
 /** Headers that belong to the call, not to the event that it carries. */
@@ -52,7 +52,7 @@ async function receive(
   const body = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const contentType = type || null;
   const headers = metadataOf(context, contentType);
-  const remote = { address: context.values.get(addressKey), client: context.values.get(clientKey) };
+  const remote = { address: context.values.get(incomingKey).address, client: context.values.get(incomingKey).client };
   let leave: (() => void) | undefined;
   try {
     leave = receiver.enter(remote.client);

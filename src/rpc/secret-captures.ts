@@ -1,7 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { SecretCaptureService } from "../../gen/alumia/webhooks/v1/secret_capture_service_pb.ts";
 import type { SecretCaptures } from "../core/secret-captures.ts";
-import { callerOf, originKey } from "./context.ts";
+import { callerOf, incomingKey } from "./context.ts";
 import { webhookMessage } from "./messages.ts";
 import { captureMessage } from "./receiving-messages.ts";
 
@@ -19,7 +19,7 @@ export function secretCaptureService(captures: SecretCaptures): ServiceImpl<type
     },
     async confirmSecretCapture({ id }, context) {
       const view = await captures.confirm(callerOf(context), id);
-      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+      return { webhook: webhookMessage(view, context.values.get(incomingKey).origin) };
     },
   };
 }

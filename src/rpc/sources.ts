@@ -5,7 +5,7 @@ import { getSource, listSources } from "../core/sources.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { describeHandshake } from "../guide/handshakes.ts";
 import type { FormFacts, SourceFacts } from "../signature/catalogue.ts";
-import { originKey } from "./context.ts";
+import { incomingKey } from "./context.ts";
 import { some } from "./messages.ts";
 import { pageFields, pageRequest } from "./page-request.ts";
 
@@ -16,11 +16,11 @@ export function sourceService(): ServiceImpl<typeof SourceService> {
   return {
     listSources(request, context) {
       const page = listSources(pageRequest(request, LIMIT_DEFAULT));
-      const origin = context.values.get(originKey);
+      const origin = context.values.get(incomingKey).origin;
       return { items: page.items.map((facts) => sourceMessage(facts, origin)), ...pageFields(page) };
     },
     getSource({ name }, context) {
-      return { source: sourceMessage(getSource(name), context.values.get(originKey)) };
+      return { source: sourceMessage(getSource(name), context.values.get(incomingKey).origin) };
     },
   };
 }

@@ -11,7 +11,7 @@ import type { SecretPurpose } from "../core/webhook-secrets.ts";
 import type { WebhookPatch } from "../core/webhook-settings.ts";
 import type { Webhooks } from "../core/webhooks.ts";
 import { invalidField } from "../errors.ts";
-import { callerOf, originKey } from "./context.ts";
+import { callerOf, incomingKey } from "./context.ts";
 import { forwardingPatch, populatedForwarding, REPLACEABLE_FORWARDING } from "./forwarding.ts";
 import { webhookMessage } from "./messages.ts";
 import { pageFields, pageRequest } from "./page-request.ts";
@@ -26,7 +26,7 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
     async listWebhooks(request, context) {
       const filter = { source: request.source, status: request.status };
       const page = await webhooks.list(callerOf(context), { ...pageRequest(request, LIMIT_DEFAULT), ...filter });
-      const origin = context.values.get(originKey);
+      const origin = context.values.get(incomingKey).origin;
       const items = page.items.map((view) => webhookMessage(view, origin));
       return { items, ...pageFields(page) };
     },
@@ -35,17 +35,17 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
       const { forwardingState: _, ...access } = forwardingPatch(forwarding, populatedForwarding(forwarding));
       const settings = verification && { verification: settingsOf(verification) };
       const view = await webhooks.create(callerOf(context), { ...input, ...access, ...settings });
-      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+      return { webhook: webhookMessage(view, context.values.get(incomingKey).origin) };
     },
     async getWebhook({ id }, context) {
       const view = await webhooks.get(callerOf(context), id);
-      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+      return { webhook: webhookMessage(view, context.values.get(incomingKey).origin) };
     },
     async updateWebhook({ webhook, updateMask }, context) {
       if (!webhook) throw invalidField("webhook", "required", "must be given");
       const patch = patchOf(webhook, updateMask?.paths ?? []);
       const view = await webhooks.update(callerOf(context), webhook.id, patch);
-      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+      return { webhook: webhookMessage(view, context.values.get(incomingKey).origin) };
     },
     async deleteWebhook({ id }, context) {
       await webhooks.delete(callerOf(context), id);
@@ -55,7 +55,7 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
       const purpose = (target ?? "receive") as SecretPurpose;
       const rotation = { purpose, secret, graceSeconds: gracePeriodSeconds };
       const view = await webhooks.rotate(callerOf(context), id, rotation);
-      return { webhook: webhookMessage(view, context.values.get(originKey)) };
+      return { webhook: webhookMessage(view, context.values.get(incomingKey).origin) };
     },
     async verifySignature(request, context) {
       const verdict = await signatures.verify(callerOf(context), capturedRequest(request));

@@ -96,15 +96,19 @@ export function writeChunk(exchange: Exchange, chunk: Uint8Array | string): bool
 
 /** Lets go of a body that nobody read, so that the connection (HTTP/2: only the stream) is free for the next request. */
 export function releaseBody({ request }: Exchange): void {
-  // A paused HTTP/2 stream that holds unread bytes would stay for ever, closed or not.
-  request.resume();
-  if (isHttp2(request) && !request.readableEnded && declaredBodyBytes(request) !== 0) {
-    const { stream } = request;
-    const close = () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
-    // Only after a complete answer (RFC 9113 section 8.1): sooner, the reset takes the end of it away.
-    if (stream.writableFinished) close();
-    else stream.once("finish", close);
+  const isBodyless = declaredBodyBytes(request) === 0;
+  if (!isHttp2(request)) {
+    if (!isBodyless) request.resume();
+    return;
   }
+  // A paused stream that holds unread bytes would stay for ever, closed or not.
+  request.resume();
+  if (request.readableEnded || isBodyless) return;
+  const { stream } = request;
+  const close = () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+  // Only after a complete answer (RFC 9113 section 8.1): sooner, the reset takes the end of it away.
+  if (stream.writableFinished) close();
+  else stream.once("finish", close);
 }
 
 function hasLargeRest({ request }: Exchange): boolean {

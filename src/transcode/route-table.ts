@@ -20,8 +20,14 @@ export interface Route<T> {
   readonly target: T;
 }
 
+export interface FoundRoute<T> {
+  readonly kind: "route";
+  readonly target: T;
+  readonly values: readonly string[];
+}
+
 export type RouteMatch<T> =
-  | { readonly kind: "route"; readonly target: T; readonly values: readonly string[] }
+  | FoundRoute<T>
   | { readonly kind: "options" | "methodNotAllowed"; readonly allow: string }
   | { readonly kind: "notFound" };
 

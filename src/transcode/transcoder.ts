@@ -27,7 +27,7 @@ import {
 } from "./http-exchange.ts";
 import { bindingName } from "./http-rule.ts";
 import { parseJsonBody } from "./json-text.ts";
-import { createRouteTable, type Route, type RouteTable } from "./route-table.ts";
+import { createRouteTable, type FoundRoute, type Route, type RouteTable } from "./route-table.ts";
 import { TranscodeError } from "./transcode-error.ts";
 
 export { TranscodeError, type TranscodeErrorCode, type TranscodeViolation } from "./transcode-error.ts";
@@ -66,8 +66,8 @@ export interface TranscoderOptions {
 export interface Transcoder {
   /** Every route, in order of declaration; `rpc` is `package.Service.Method`. */
   routes(): readonly { readonly method: string; readonly path: string; readonly rpc: string }[];
-  /** Answers any request, 404 where no route matches. Never rejects. */
-  handle(request: HttpRequest, response: HttpResponse): Promise<void>;
+  /** Answers any request, 404 where no route matches. Never throws. */
+  handle(request: HttpRequest, response: HttpResponse): void;
 }
 
 const UNBOUNDED: BodyMeter & { release(): void } = { begin() {}, take() {}, complete() {}, release() {} };
@@ -90,15 +90,17 @@ function routeOf(endpoint: Endpoint): Route<Endpoint> {
   return { name: bindingName(rpc, method, path), method, template, target: endpoint };
 }
 
-async function handle(options: TranscoderOptions, table: RouteTable<Endpoint>, exchange: Exchange): Promise<void> {
+function handle(options: TranscoderOptions, table: RouteTable<Endpoint>, exchange: Exchange): void {
   try {
     const { path, query } = splitTarget(exchange.request.url ?? "");
     const match = table.match(exchange.request.method ?? "", path);
     switch (match.kind) {
       case "route":
-        return await handleRoute(options, exchange, match.target, match.values, query);
+        void answerRoute(options, exchange, createContext(options, exchange, match.target), match, query);
+        return;
       case "options":
-        return sendAnswer(exchange, { status: 204, headers: { allow: match.allow }, body: undefined });
+        sendAnswer(exchange, { status: 204, headers: { allow: match.allow }, body: undefined });
+        return;
       case "methodNotAllowed":
         throw new TranscodeError("METHOD_NOT_ALLOWED", `this path takes ${match.allow}`, {
           headers: { allow: match.allow },
@@ -111,14 +113,14 @@ async function handle(options: TranscoderOptions, table: RouteTable<Endpoint>, e
   }
 }
 
-async function handleRoute(
+/** Never rejects. */
+async function answerRoute(
   options: TranscoderOptions,
   exchange: Exchange,
-  endpoint: Endpoint,
-  values: readonly string[],
+  context: CallContext,
+  { target: endpoint, values }: FoundRoute<Endpoint>,
   query: string,
 ): Promise<void> {
-  const context = createContext(options, exchange, endpoint);
   exchange.response.on("close", context.leave.bind(context));
   const { bodyKind } = endpoint.binder;
   const meter = (bodyKind === "none" ? undefined : options.meterBody?.(exchange.request)) ?? UNBOUNDED;

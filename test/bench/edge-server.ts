@@ -9,10 +9,11 @@ import { LIMITS } from "../../src/config.ts";
 import type { LinearReceiver } from "../../src/core/linear-receiver.ts";
 import type { Receiver } from "../../src/core/receive.ts";
 import { BodyBudget } from "../../src/edge/body-budget.ts";
+import { IncomingCall } from "../../src/edge/incoming.ts";
 import { Listener } from "../../src/edge/listener.ts";
 import { createRouter } from "../../src/edge/router.ts";
 import { Watchdog } from "../../src/edge/watchdog.ts";
-import { originKey } from "../../src/rpc/context.ts";
+import { AnswerEnd, incomingKey } from "../../src/rpc/context.ts";
 import { createMemoryRpc, logger } from "./memory-service.ts";
 import { announce } from "./server-process.ts";
 
@@ -62,7 +63,16 @@ const SERVERS = {
       acceptCompression: [compressionGzip],
       readMaxBytes: LIMITS.apiBodyBytesMax,
       maxTimeoutMs: LIMITS.timeoutMsMax,
-      contextValues: (request) => createContextValues().set(originKey, `http://${request.headers[":authority"]}`),
+      contextValues: ({ headers, socket }) =>
+        createContextValues().set(
+          incomingKey,
+          new IncomingCall({ headers, socket, authority: headers[":authority"] as string }, new AnswerEnd(), {
+            publicUrl: undefined,
+            trustedProxies: new BlockList(),
+            fallbackOrigin: () => "http://127.0.0.1",
+            stopping: new AbortController().signal,
+          }),
+        ),
     });
     return listen(createHttp2Server({ settings: { maxConcurrentStreams: LIMITS.http2StreamsMax } }, adapter));
   },

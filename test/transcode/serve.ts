@@ -73,7 +73,7 @@ export function libraryTranscoder(handlers: Handlers, options: Partial<Transcode
 
 export async function serveHttp1(handlers: Handlers, options?: Partial<TranscoderOptions>): Promise<Server> {
   const transcoder = libraryTranscoder(handlers, options);
-  const server = http.createServer((request, response) => void transcoder.handle(request, response));
+  const server = http.createServer((request, response) => transcoder.handle(request, response));
   const port = await listen(server);
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   return {
@@ -90,7 +90,7 @@ export async function serveHttp1(handlers: Handlers, options?: Partial<Transcode
 
 export async function serveHttp2(handlers: Handlers, options?: Partial<TranscoderOptions>): Promise<Server> {
   const transcoder = libraryTranscoder(handlers, options);
-  const server = http2.createServer((request, response) => void transcoder.handle(request, response));
+  const server = http2.createServer((request, response) => transcoder.handle(request, response));
   const port = await listen(server);
   const session = http2.connect(`http://127.0.0.1:${port}`);
   return {
