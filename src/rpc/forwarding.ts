@@ -1,6 +1,5 @@
 /** How a webhook forwards: message ↔ what use cases take and show. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   type ClientCertificate,
   type ForwardingAuth,
@@ -14,6 +13,7 @@ import type { WebhookPatch } from "../core/webhook-settings.ts";
 import type { WebhookView } from "../core/webhook-view.ts";
 import { invalidField } from "../errors.ts";
 import { maskPaths } from "./mask-paths.ts";
+import { timestamp } from "./timestamp.ts";
 import { shown } from "./well-formed.ts";
 
 type ForwardingPatch = Pick<WebhookPatch, "forwardingState" | "credentials" | "ed25519">;
@@ -88,11 +88,11 @@ export function forwardingMessage({ webhook, forwarding }: WebhookView): Forward
   return create(ForwardingSchema, {
     state: webhook.forwardingStoppedAt ? "stopped" : "active",
     ...(webhook.forwardingReason && { reason: webhook.forwardingReason }),
-    ...(webhook.forwardingStoppedAt && { stoppedAt: timestampFromDate(webhook.forwardingStoppedAt) }),
+    ...(webhook.forwardingStoppedAt && { stoppedAt: timestamp(webhook.forwardingStoppedAt) }),
     headers: Object.fromEntries(headers),
     ...(auth && { auth: authMessage(auth) }),
     ...(certificate && {
-      clientCertificate: { ...certificate, expiresAt: timestampFromDate(certificate.expiresAt) },
+      clientCertificate: { ...certificate, expiresAt: timestamp(certificate.expiresAt) },
     }),
     ed25519: publicKeys.length > 0,
     publicKeys: [...publicKeys],

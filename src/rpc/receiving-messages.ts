@@ -1,6 +1,5 @@
 /** What receiving shows besides events → messages. */
 import { create } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type SecretCapture, SecretCaptureSchema } from "../../gen/alumia/webhooks/v1/secret_capture_service_pb.ts";
 import {
   type Handshake,
@@ -12,12 +11,13 @@ import { exactText } from "../core/exact-text.ts";
 import type { ReceiveTrace } from "../store/entities/receive-trace.ts";
 import type { Capture } from "../store/sql/captures.ts";
 import { headerMap, INT32_MAX, some, time } from "./messages.ts";
+import { timestamp } from "./timestamp.ts";
 
 function traceFields(trace: ReceiveTrace) {
   return {
     id: trace.id,
     webhookId: trace.webhookId,
-    receivedAt: timestampFromDate(trace.receivedAt),
+    receivedAt: timestamp(trace.receivedAt),
     statusCode: trace.statusCode,
     method: trace.method,
     headers: headerMap(trace.headers),
@@ -47,8 +47,8 @@ export function captureMessage(capture: Capture): SecretCapture {
   return create(SecretCaptureSchema, {
     webhookId: capture.webhookId,
     state: capture.hasEnded ? "ended" : capture.capturedAt ? "captured" : "open",
-    openedAt: timestampFromDate(capture.openedAt),
-    expiresAt: timestampFromDate(capture.expiresAt),
+    openedAt: timestamp(capture.openedAt),
+    expiresAt: timestamp(capture.expiresAt),
     ...time("capturedAt", capture.capturedAt),
     ...some("remoteAddress", capture.remoteAddress),
   });

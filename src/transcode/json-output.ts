@@ -86,6 +86,11 @@ function compileField(field: DescField, writers: JsonWriters): FieldWriter {
     };
   }
   if (field.presence === FeatureSet_FieldPresence.IMPLICIT) {
+    if (write === asIs) {
+      return (message, json) => {
+        json[jsonName] = message[localName] as JsonValue;
+      };
+    }
     return (message, json) => {
       json[jsonName] = write(message[localName]);
     };
@@ -96,10 +101,14 @@ function compileField(field: DescField, writers: JsonWriters): FieldWriter {
   };
 }
 
+function asIs(local: unknown): JsonValue {
+  return local as JsonValue;
+}
+
 function compileValue(field: DescField, writers: JsonWriters): ValueWriter {
   const item = compileItem(field, writers);
   if (field.fieldKind === "list") {
-    return (local) => (local as unknown[]).map(item);
+    return (local) => (item === asIs ? (local as JsonValue[]) : (local as unknown[]).map(item));
   }
   if (field.fieldKind === "map") {
     return (local) => writeMap(item, local as Record<string, unknown>);
@@ -124,7 +133,7 @@ function compileItem(field: DescField, writers: JsonWriters): ValueWriter {
     return scalarWriter(field.scalar ?? ScalarType.STRING);
   }
   if (isJsonObject(field)) {
-    return (local) => local as JsonValue;
+    return asIs;
   }
   const { message } = field as MessageField;
   if (isUnwrapped(field) && isWrapperDesc(message)) {
@@ -155,7 +164,7 @@ function scalarWriter(type: ScalarType): ValueWriter {
     case ScalarType.FLOAT:
       return (local) => (Number.isFinite(local) ? (local as number) : String(local));
     default:
-      return (local) => local as JsonValue;
+      return asIs;
   }
 }
 
