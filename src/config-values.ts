@@ -1,7 +1,7 @@
 /** One kind of setting each: text of an environment variable → value, or a ConfigError that names the variable. */
 import { BlockList, isIP } from "node:net";
 import { resolve } from "node:path";
-import { parseSchedule } from "./delivery/retry-policy.ts";
+import { parseDeliverySchedule } from "./core/schedule.ts";
 import type { EgressProxy } from "./outbound/dial.ts";
 import { hostnameOf, portOf } from "./security/url-policy.ts";
 
@@ -155,11 +155,9 @@ export function parseTlsFiles(cert: string | undefined, key: string | undefined)
 }
 
 /** The delays of DELIVERY_SCHEDULE, milliseconds. */
-export function parseDeliverySchedule(value: string): readonly number[] {
+export function parseScheduleSetting(value: string): readonly number[] {
   try {
-    const delays = parseSchedule(value);
-    if (delays[0] !== 0) throw new RangeError("begins with 0s: the first attempt is made at once");
-    return delays;
+    return parseDeliverySchedule(value);
   } catch (error) {
     throw new ConfigError(`DELIVERY_SCHEDULE ${(error as Error).message}`);
   }

@@ -7,6 +7,7 @@ import { prepareForwardSecrets } from "../signature/outbound.ts";
 import { ACTIVE_SECRETS_MAX, findSource, type PreparedSecrets, prepareSecrets } from "../signature/source.ts";
 import { findSourceWith } from "../signature/verification/source.ts";
 import type { SealedSecret, WebhookRecord } from "../store/sql/lookup.ts";
+import { DeliveryRules } from "./delivery-settings.ts";
 import { originOf } from "./destination-auth.ts";
 import {
   credentialsFor,
@@ -26,6 +27,7 @@ interface OpenSecret {
 export class ReceivingWebhook {
   readonly record: WebhookRecord;
   readonly source: CompiledSource;
+  readonly rules: DeliveryRules;
   readonly #receive: readonly OpenSecret[];
   readonly #forward: readonly OpenSecret[];
   readonly #ed25519: readonly OpenSecret[];
@@ -46,6 +48,7 @@ export class ReceivingWebhook {
     this.#receive = source ? openAll(record, "receive", box, onUnusable) : [];
     this.#forward = openAll(record, "forward", box, onUnusable);
     this.#ed25519 = openAll(record, "ed25519", box, onUnusable);
+    this.rules = new DeliveryRules(record.delivery);
     this.#box = box;
     this.#prepared = prepareSecrets(this.source, []);
   }

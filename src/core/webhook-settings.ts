@@ -5,6 +5,7 @@ import type { Verification } from "../signature/verification/settings.ts";
 import type { WebhookStatus } from "../store/entities/webhook.ts";
 import { findUnmatchable, normalizeAllowlist } from "./allowlist.ts";
 import type { CredentialPatch } from "./credential-changes.ts";
+import type { DeliveryPatch } from "./delivery-settings.ts";
 
 /** Path of a webhook's receive URL. */
 export const RECEIVE_PATH = "/api/v1/webhooks/receive/";
@@ -12,7 +13,7 @@ export const RECEIVE_PATH = "/api/v1/webhooks/receive/";
 export const LINEAR_PATH = "/api/v1/webhooks/linear";
 
 /** Fields as given by a caller: absent keys stay as they are, null means "none". */
-export interface WebhookPatch {
+export interface WebhookPatch extends DeliveryPatch {
   readonly name?: string | null;
   readonly url?: string | null;
   readonly source?: string | null;

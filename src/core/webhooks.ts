@@ -13,6 +13,7 @@ import { deleteWebhook } from "../store/sql/purge.ts";
 import { transaction } from "../store/transaction.ts";
 import type { Caller } from "./caller.ts";
 import { applyCredentials } from "./credential-changes.ts";
+import { resolveDelivery } from "./delivery-settings.ts";
 import { newId } from "./ids.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
 import {
@@ -39,7 +40,7 @@ import { applyVerification, resolveVerification, resolveVerifier, verifierOf } f
 import { viewsOf, type WebhookView } from "./webhook-view.ts";
 
 /** A new webhook as a caller describes it. */
-export type NewWebhook = Omit<WebhookPatch, "name" | "forwardingState" | "verificationPaths"> & {
+export type NewWebhook = Omit<WebhookPatch, "name" | "forwardingState" | "verificationPaths" | "deliveryFields"> & {
   readonly name: string;
 };
 
@@ -108,6 +109,7 @@ export class Webhooks {
       url: resolveUrl(input.url ?? null, id, checkUrl),
       source,
       verification,
+      delivery: resolveDelivery(null, input),
       description: input.description ?? null,
       events: resolveEvents(input.events ?? []),
       status: resolveStatus("active", input),
@@ -234,6 +236,7 @@ export class Webhooks {
     if (patch.url !== undefined) webhook.url = resolveUrl(patch.url, webhook.id, this.#options.checkUrl);
     if (patch.description !== undefined) webhook.description = patch.description;
     if (patch.events !== undefined) webhook.events = resolveEvents(patch.events);
+    if (patch.delivery !== undefined) webhook.delivery = resolveDelivery(webhook.delivery ?? null, patch);
     webhook.status = resolveStatus(webhook.status, patch);
   }
 }

@@ -61,7 +61,7 @@ export async function forward(
       url: target.url,
       headers,
       body: event.body,
-      timeoutMs: settings.timeoutMs,
+      timeoutMs: target.webhook.rules.timeoutMs ?? settings.timeoutMs,
       responseBodyBytesMax: settings.responseBodyBytesMax,
       responseHeaderBytesMax: settings.responseHeaderBytesMax,
       access: credentials && { destinationId: target.webhook.record.id, credentials },

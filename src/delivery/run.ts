@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
 import type { Pool } from "pg";
 import type { ReceivingWebhook } from "../core/receiving-webhook.ts";
+import { SCHEDULE_ENTRIES_MAX } from "../core/schedule.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { AttemptTrigger } from "../store/entities/delivery.ts";
@@ -15,7 +16,6 @@ import type { CompletedAttempt, NextState } from "../store/sql/complete.ts";
 import { settleBlocked, stopForwarding } from "../store/sql/hold.ts";
 import { beginAttempt, giveBackLeases } from "../store/sql/lease.ts";
 import { type EventContent, findEventContent } from "../store/sql/lookup.ts";
-import type { AttemptResult } from "./attempt.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { completedAttempt } from "./completed-attempt.ts";
 import { type Forwarded, type ForwardSettings, forward, resultOfNothing } from "./forward.ts";
@@ -126,7 +126,7 @@ export async function runDelivery(job: RunJob, context: RunContext, start: Start
     if (next?.kind === "quick") throw new QuickRetry(next.delayMs);
   };
   await pRetry(tryOnce, {
-    retries: context.schedule.length,
+    retries: SCHEDULE_ENTRIES_MAX,
     minTimeout: 0,
     shouldRetry: ({ error }) => error instanceof QuickRetry,
     onFailedAttempt: async ({ error }) => {
@@ -163,7 +163,8 @@ async function attemptOnce(
     const traceparent = context.observer.traceparent(job.eventId, job.deliveryId, attempt.number);
     const target = { webhook, url, number: attempt.number, traceparent };
     const forwarded = event ? await forwardOrFail(event, target, context) : eventGone(context);
-    return { url, forwarded, eventIsThere: event !== undefined, sentMs };
+    const schedule = webhook.rules.schedule(context.schedule);
+    return { url, forwarded, schedule, eventIsThere: event !== undefined, sentMs };
   });
   if (!made) {
     await giveBackLeases(context.pool, [job], context.leaseMs);
@@ -179,6 +180,8 @@ async function attemptOnce(
 interface Made {
   readonly url: string;
   readonly forwarded: Forwarded;
+  /** Of the webhook. */
+  readonly schedule: readonly number[];
   readonly eventIsThere: boolean;
   readonly sentMs: number;
 }
@@ -187,10 +190,8 @@ interface Made {
 async function settle(job: RunJob, attempt: Attempt, made: Made, context: RunContext): Promise<NextState | undefined> {
   const { url, forwarded, sentMs } = made;
   const endedMs = performance.now();
-  const step = judge(job, attempt, forwarded.result, context);
-  const next = made.eventIsThere
-    ? toNextState(step, attempt, forwarded.result, context)
-    : ({ kind: "failed" } as const);
+  const step = judge(job, attempt, made, context);
+  const next = made.eventIsThere ? toNextState(step, attempt, made, context) : ({ kind: "failed" } as const);
   // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
   if (step.kind === "stop") await stop(job.webhookId, url, step.reason, context);
   const completed = completedAttempt(job, attempt, { url, forwarded }, next);
@@ -239,17 +240,17 @@ function notSent(context: RunContext, errorCode: "internal" | "expired", errorMe
 }
 
 /** What follows by the schedule; a manual attempt leaves the schedule where it was. */
-function judge(job: RunJob, attempt: Attempt, outcome: AttemptResult, context: RunContext): NextStep {
+function judge(job: RunJob, attempt: Attempt, { forwarded, schedule }: Made, { random }: RunContext): NextStep {
+  const outcome = forwarded.result;
   if (outcome.errorCode === "too_many_hops") return { kind: "exhausted" };
   // A shutdown cut it short: it is no fault of the destination's and costs no step.
   if (outcome.errorCode === "aborted") return { kind: "retry", delayMs: 0 };
-  const { schedule, random } = context;
   const step = nextStep({ schedule, attemptNumber: attempt.step, outcome, retryAfterMs: outcome.retryAfterMs, random });
   if (!attempt.manual || step.kind === "succeeded" || step.kind === "stop") return step;
   return job.resumes ? { kind: "retry", delayMs: 0 } : { kind: "exhausted" };
 }
 
-function toNextState(step: NextStep, attempt: Attempt, outcome: AttemptResult, context: RunContext): NextState {
+function toNextState(step: NextStep, attempt: Attempt, { forwarded, schedule }: Made, context: RunContext): NextState {
   switch (step.kind) {
     case "succeeded":
       return { kind: "succeeded" };
@@ -257,9 +258,9 @@ function toNextState(step: NextStep, attempt: Attempt, outcome: AttemptResult, c
       return { kind: "failed" };
     case "stop":
       // Stays owed: the stop holds it, and a resume goes on with the schedule.
-      return { kind: "retry", delayMs: context.schedule[attempt.step] ?? 0 };
+      return { kind: "retry", delayMs: schedule[attempt.step] ?? 0 };
     case "retry": {
-      if (outcome.errorCode === "aborted") return { kind: "retry", delayMs: 0, keepStep: !attempt.manual };
+      if (forwarded.result.errorCode === "aborted") return { kind: "retry", delayMs: 0, keepStep: !attempt.manual };
       if (attempt.manual) return { kind: "retry", delayMs: step.delayMs, resumes: true };
       const quick = step.delayMs <= context.quickDelayMsMax && !context.stopping.aborted;
       return { kind: quick ? "quick" : "retry", delayMs: step.delayMs };

@@ -224,7 +224,8 @@ export class DeliveryWorker implements Handover {
     const { found, claimed, lost, blocked } = await claimDue(pool, {
       limit,
       leaseMs,
-      stepsMax: schedule.length + LOST_ATTEMPTS_MAX,
+      stepsMax: schedule.length,
+      lostMax: LOST_ATTEMPTS_MAX,
       except,
     });
     for (const attempt of lost) observer.attempted(interruptedAttempt(attempt));

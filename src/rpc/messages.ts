@@ -17,6 +17,7 @@ import type { WebhookView } from "../core/webhook-view.ts";
 import type { ApiKey } from "../store/entities/api-key.ts";
 import type { DeliveryAttempt } from "../store/entities/delivery.ts";
 import type { HeaderList } from "../store/entities/event.ts";
+import { deliverySettingsMessage } from "./delivery-settings.ts";
 import { forwardingMessage } from "./forwarding.ts";
 import { timestamp } from "./timestamp.ts";
 import { verificationMessage } from "./verification.ts";
@@ -69,6 +70,7 @@ export function webhookMessage(view: WebhookView, origin: string): WebhookMessag
     receiveUrl,
     forwarding: forwardingMessage(view),
     verification: verification ? verificationMessage(verification) : undefined,
+    delivery: deliverySettingsMessage(webhook.delivery),
     issuedSecret: view.secret === undefined ? UNSET : { case: "secret", value: view.secret },
     issuedForwardSecret:
       view.forwardSecret === undefined ? UNSET : { case: "forwardSecret", value: view.forwardSecret },

@@ -12,6 +12,7 @@ import type { WebhookPatch } from "../core/webhook-settings.ts";
 import type { Webhooks } from "../core/webhooks.ts";
 import { invalidField } from "../errors.ts";
 import { callerOf, incomingKey } from "./context.ts";
+import { deliveryField, deliverySettingsOf } from "./delivery-settings.ts";
 import { forwardingPatch, populatedForwarding, REPLACEABLE_FORWARDING } from "./forwarding.ts";
 import { webhookMessage } from "./messages.ts";
 import { pageFields, pageRequest } from "./page-request.ts";
@@ -31,9 +32,12 @@ export function webhookService(webhooks: Webhooks, signatures: Signatures): Serv
       return { items, ...pageFields(page) };
     },
     async createWebhook(request, context) {
-      const { forwarding, verification, ...input } = request as WebhookPatch & CreateWebhookRequest;
+      const { forwarding, verification, delivery, ...input } = request as WebhookPatch & CreateWebhookRequest;
       const { forwardingState: _, ...access } = forwardingPatch(forwarding, populatedForwarding(forwarding));
-      const settings = verification && { verification: settingsOf(verification) };
+      const settings = {
+        ...(verification && { verification: settingsOf(verification) }),
+        ...(delivery && { delivery: deliverySettingsOf(delivery) }),
+      };
       const view = await webhooks.create(callerOf(context), { ...input, ...access, ...settings });
       return { webhook: webhookMessage(view, context.values.get(incomingKey).origin) };
     },
@@ -82,16 +86,18 @@ const PATCHABLE: ReadonlyMap<string, Take> = new Map<string, Take>([
   ["status", (webhook) => ({ status: webhook.status ?? null })],
   ["enabled", (webhook) => ({ enabled: webhook.enabled ?? null })],
   ["verification", ({ verification }) => ({ verification: verification ? settingsOf(verification) : null })],
+  ["delivery", ({ delivery }) => ({ delivery: delivery ? deliverySettingsOf(delivery) : null })],
   ["secret", (webhook) => (webhook.issuedSecret.case === "secret" ? { secret: webhook.issuedSecret.value } : {})],
 ]);
 
-/** Begins the path of a single setting of the verification, and that of a field of `forwarding`. */
+/** Begin the path of a single setting of the verification, of the delivery, and that of a field of `forwarding`. */
 const SETTING = "verification.";
+const DELIVERY = "delivery.";
 const FORWARDING = "forwarding.";
 
 /** Fields that a full replacement resets where they are not given. */
 const REPLACEABLE = [
-  ...["name", "url", "source", "description", "events", "status", "verification"],
+  ...["name", "url", "source", "description", "events", "status", "verification", "delivery"],
   ...REPLACEABLE_FORWARDING.map((name) => `${FORWARDING}${name}`),
 ];
 /** Fields that only we write; a client may send them back. */
@@ -107,6 +113,7 @@ function patchOf(webhook: Webhook, mask: readonly string[]): WebhookPatch {
   const names = mask.length === 0 ? populated(webhook) : mask.includes("*") ? replaced(webhook) : mask;
   const patch: Partial<WebhookPatch> = {};
   const settingPaths: string[] = [];
+  const deliveryFields: string[] = [];
   const forwardingPaths: string[] = [];
   for (const path of names) {
     if (OUTPUT_ONLY.test(path)) continue;
@@ -117,17 +124,26 @@ function patchOf(webhook: Webhook, mask: readonly string[]): WebhookPatch {
     }
     const settingPath = path.startsWith(SETTING) ? VERIFICATION_PATHS.get(path.slice(SETTING.length)) : undefined;
     if (settingPath !== undefined) settingPaths.push(settingPath);
-    const take = PATCHABLE.get(settingPath === undefined ? path : "verification");
+    const field = path.startsWith(DELIVERY) ? deliveryField(path.slice(DELIVERY.length)) : undefined;
+    if (field !== undefined) deliveryFields.push(field);
+    const whole = settingPath !== undefined ? "verification" : field !== undefined ? "delivery" : path;
+    const take = PATCHABLE.get(whole);
     if (!take) throw invalidField("updateMask", "unknown", `names no field of a webhook: "${shown(path)}"`);
     Object.assign(patch, take(webhook));
   }
   Object.assign(patch, forwardingPatch(webhook.forwarding, forwardingPaths));
-  if (settingPaths.length === 0 || names.includes("verification")) return patch;
-  return { ...patch, verificationPaths: settingPaths };
+  return {
+    ...patch,
+    ...(settingPaths.length > 0 && !names.includes("verification") && { verificationPaths: settingPaths }),
+    ...(deliveryFields.length > 0 && !names.includes("delivery") && { deliveryFields }),
+  };
 }
 
 function populated(webhook: Webhook): string[] {
-  const names = ["name", "url", "source", "description", "status", "enabled", "forwarding", "verification"] as const;
+  const names = [
+    ...(["name", "url", "source", "description", "status", "enabled", "forwarding"] as const),
+    ...(["verification", "delivery"] as const),
+  ];
   const set: string[] = names.filter((name) => webhook[name] !== undefined);
   if (webhook.events.length > 0) set.push("events");
   if (webhook.issuedSecret.case === "secret") set.push("secret");

@@ -8,12 +8,13 @@ import { Receiving } from "./migrations/0003-receiving.ts";
 import { Verification } from "./migrations/0004-verification.ts";
 import { AttemptsAndCredentials } from "./migrations/0005-attempts-and-credentials.ts";
 import { SecretCaptures } from "./migrations/0006-secret-captures.ts";
+import { Isolation } from "./migrations/0007-isolation.ts";
 import { ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { poolOptions, type StoreConnection } from "./pool.ts";
 
 /** Advisory lock key of the migrations ("alumia" in ASCII). */
 const MIGRATION_LOCK = 0x616c756d6961;
-const MIGRATIONS = [Initial, LeanHistory, Receiving, Verification, AttemptsAndCredentials, SecretCaptures];
+const MIGRATIONS = [Initial, LeanHistory, Receiving, Verification, AttemptsAndCredentials, SecretCaptures, Isolation];
 
 /**
  * Brings the schema up to date and returns the names of the migrations applied. Any number of processes may call

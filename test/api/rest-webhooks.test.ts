@@ -43,6 +43,14 @@ test("create with only a name answers 201 with every field, unset ones null, zer
     createdAt: body.createdAt,
     updatedAt: body.createdAt,
     receiveUrl,
+    delivery: {
+      timeoutMs: null,
+      maxConcurrency: null,
+      rateLimit: null,
+      schedule: [],
+      maxAttempts: null,
+      orderingKey: null,
+    },
     forwarding: {
       ...{ state: "active", reason: null, stoppedAt: null },
       ...{ headers: {}, auth: null, clientCertificate: null, ed25519: false, publicKeys: [] },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { parseSchedule, SCHEDULE_ENTRIES_MAX } from "../../src/core/schedule.ts";
 import { parseRetryAfter } from "../../src/delivery/retry-after.ts";
-import { nextStep, parseSchedule, RETRY_AFTER_MS_MAX, SCHEDULE_ENTRIES_MAX } from "../../src/delivery/retry-policy.ts";
+import { nextStep, RETRY_AFTER_MS_MAX } from "../../src/delivery/retry-policy.ts";
 
 describe("parseSchedule", () => {
   test.each([

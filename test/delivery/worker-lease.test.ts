@@ -38,7 +38,7 @@ afterAll(async () => {
   await database?.drop();
 });
 
-const claim = (limit: number) => claimDue(pool, { limit, leaseMs: LEASE_MS, stepsMax: 10, except: [] });
+const claim = (limit: number) => claimDue(pool, { limit, leaseMs: LEASE_MS, stepsMax: 10, lostMax: 0, except: [] });
 
 /** A delivery that is due now, with `attempts` behind it. */
 async function owe(attempts = 0): Promise<string> {

@@ -55,7 +55,7 @@ async function claimed(): Promise<{ webhookId: string; held: ClaimedDelivery[] }
      select id, organization_id, webhook_id, destination_id, event_id, now() from owed`,
     [ids, organizationId, webhookId, URL],
   );
-  const claim = await claimDue(pool, { limit: ROWS, leaseMs: LEASE_MS, stepsMax: 10, except: [] });
+  const claim = await claimDue(pool, { limit: ROWS, leaseMs: LEASE_MS, stepsMax: 10, lostMax: 0, except: [] });
   expect(claim.claimed).toHaveLength(ROWS);
   return { webhookId, held: claim.claimed };
 }
@@ -140,7 +140,7 @@ test("outcomes are recorded while others of the same webhook are counted", { rep
 test("lost attempts are taken over while others of the same webhook are counted", { repeats: TIMES - 1 }, async () => {
   const { webhookId } = await claimed();
   await pool.query("update delivery_queue set due_at = now() where webhook_id = $1", [webhookId]);
-  const options = { limit: ROWS, leaseMs: LEASE_MS, stepsMax: 10, except: [] };
+  const options = { limit: ROWS, leaseMs: LEASE_MS, stepsMax: 10, lostMax: 0, except: [] };
   const taken = await meeting(COUNTING, webhookId, () => claimDue(pool, options));
   expect(taken.claimed.map(({ number }) => number)).toEqual(Array.from({ length: ROWS }, () => 2));
   expect(await statusesOf(webhookId)).toEqual(["delivering"]);

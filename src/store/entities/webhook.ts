@@ -17,6 +17,8 @@ const WebhookSchema = defineEntity({
     source: p.text(),
     /** How requests are verified, in the API's JSON form; null: as the source's preset says. */
     verification: p.json<object>().nullable(),
+    /** How deliveries are made, in the API's JSON form; null: as the server's settings say. */
+    delivery: p.json<object>().nullable(),
     description: p.text().nullable(),
     events: p.array<string>(),
     status: p.text().$type<WebhookStatus>(),

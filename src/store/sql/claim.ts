@@ -56,7 +56,8 @@ with due as materialized (
   where not q.held and q.due_at <= now() and q.destination_id <> all ($3::uuid[])
   order by q.due_at limit $1 for update skip locked
 ), judged as materialized (
-  select d.*, d.started_at is not null and not d.manual and d.step >= $4 as spent,
+  select d.*, d.started_at is not null and not d.manual and d.step >= $5 +
+      coalesce((w.delivery->>'maxAttempts')::int, jsonb_array_length(w.delivery->'schedule'), $4) as spent,
     w.id is not null and w.status = 'active' and w.forwarding_stopped_at is null and w.url is not null as takes
   from due d left join webhooks w on w.id = d.webhook_id
 ), open as materialized (
@@ -125,15 +126,20 @@ export interface ClaimOptions {
   readonly limit: number;
   /** How long the claimed deliveries are leased, milliseconds. */
   readonly leaseMs: number;
-  /** A delivery that is lost after this many attempts of the schedule has failed. */
+  /** Attempts of the schedule, where the webhook has none of its own. */
   readonly stepsMax: number;
+  /** A delivery that is lost after so many more attempts has failed. */
+  readonly lostMax: number;
   /** Destinations that take no more now. */
   readonly except: readonly string[];
 }
 
 /** Claims what is due. */
-export async function claimDue(pool: Pool, { limit, leaseMs, stepsMax, except }: ClaimOptions): Promise<Claim> {
-  const values = [limit, leaseMs, except, stepsMax];
+export async function claimDue(
+  pool: Pool,
+  { limit, leaseMs, stepsMax, lostMax, except }: ClaimOptions,
+): Promise<Claim> {
+  const values = [limit, leaseMs, except, stepsMax, lostMax];
   const { rows } = await pool.query<ClaimRow>({ name: "claim", text: CLAIM, values });
   const claimed: ClaimedDelivery[] = [];
   const lost: LostAttempt[] = [];

@@ -20,6 +20,8 @@ export interface WebhookRecord {
   readonly source: string;
   /** In the API's JSON form; null: as the source's preset says. */
   readonly verification: object | null;
+  /** In the API's JSON form; null: as the server's settings say. */
+  readonly delivery: object | null;
   readonly status: WebhookStatus;
   readonly events: readonly string[];
   readonly url: string | null;
@@ -31,7 +33,7 @@ export interface WebhookRecord {
 }
 
 const WEBHOOKS = `
-select w.id, w.organization_id, w.name, w.source, w.verification, w.status, w.events, w.url,
+select w.id, w.organization_id, w.name, w.source, w.verification, w.delivery, w.status, w.events, w.url,
   w.forwarding_stopped_at is not null as stopped, w.version::text as version,
   (select coalesce(json_agg(json_build_object('purpose', s.purpose, 'sealed', encode(s.sealed, 'base64'),
       'hash', encode(s.hash, 'base64'), 'expires', extract(epoch from s.expires_at) * 1000)
@@ -47,6 +49,7 @@ interface WebhookRow {
   name: string;
   source: string;
   verification: object | null;
+  delivery: object | null;
   status: WebhookStatus;
   events: string[];
   url: string | null;
@@ -69,6 +72,7 @@ function toRecord(row: WebhookRow): WebhookRecord {
     name: row.name,
     source: row.source,
     verification: row.verification,
+    delivery: row.delivery,
     status: row.status,
     events: row.events,
     url: row.url,

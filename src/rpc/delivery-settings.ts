@@ -1,0 +1,25 @@
+/** A webhook's delivery settings: message ↔ the plain form that is validated and stored, which is its JSON. */
+import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import {
+  type DeliverySettings as DeliverySettingsMessage,
+  DeliverySettingsSchema,
+} from "../../gen/alumia/webhooks/v1/delivery_settings_pb.ts";
+import type { DeliverySettings } from "../core/delivery-settings.ts";
+import { maskPaths } from "./mask-paths.ts";
+
+/** Settings that are not set are absent. */
+export function deliverySettingsOf(message: DeliverySettingsMessage): DeliverySettings {
+  return toJson(DeliverySettingsSchema, message) as DeliverySettings;
+}
+
+/** Every setting, set or not; what a later version has stored besides is left out. */
+export function deliverySettingsMessage(settings: object | null | undefined): DeliverySettingsMessage {
+  return fromJson(DeliverySettingsSchema, (settings ?? {}) as JsonValue, { ignoreUnknownFields: true });
+}
+
+const PATHS = maskPaths(DeliverySettingsSchema);
+
+/** The setting that a mask path below `delivery` leads to or into; undefined if there is none. */
+export function deliveryField(path: string): string | undefined {
+  return PATHS.get(path)?.split(".", 1)[0];
+}
