@@ -2,7 +2,7 @@
 import type { Pool } from "pg";
 import type { AppSeams } from "./app.ts";
 import type { Clock } from "./clock.ts";
-import { type Config, LIMITS } from "./config.ts";
+import { type Config, LIMITS, type Limits } from "./config.ts";
 import type { ReceivingWebhook } from "./core/receiving-webhook.ts";
 import type { WebhookLoader } from "./core/webhook-loader.ts";
 import { OAuth2Tokens } from "./delivery/oauth2-tokens.ts";
@@ -45,6 +45,7 @@ export function createWorker(parts: {
   seams: AppSeams;
 }): DeliveryWorker {
   const { config, logger, observer, pool, clock, client, loader, seams } = parts;
+  const limits: Limits = { ...LIMITS, ...seams.limits };
   return new DeliveryWorker({
     pool,
     logger,
@@ -77,10 +78,20 @@ export function createWorker(parts: {
       destinationLineMax: Math.ceil(LIMITS.deliveryLineMax * LIMITS.destinationShare),
       lineMs: LIMITS.deliveryLineMs,
     },
+    circuits: {
+      windowMs: limits.circuitWindowMs,
+      attemptsMin: limits.circuitAttemptsMin,
+      failureShare: limits.circuitFailureShare,
+      destinationsMax: limits.circuitDestinationsMax,
+      openMs: limits.circuitOpenMs,
+      openMsMax: limits.circuitOpenMsMax,
+    },
     bytesMax: LIMITS.deliveryBytesMax,
     smallBytesMax: LIMITS.deliverySmallBytesMax,
     runsMax: LIMITS.deliveryRunsMax,
     claimRowsMax: LIMITS.claimBatchRowsMax,
+    parkRowsMax: LIMITS.parkRowsMax,
+    laneRowsMax: LIMITS.laneRowsMax,
     claimIntervalMs: LIMITS.claimIntervalMsMax,
     quickDelayMsMax: LIMITS.quickRetryDelayMsMax,
     completeRowsMax: LIMITS.completeBatchRowsMax,

@@ -149,14 +149,20 @@ function figuresOfQueue(pool: Pool, limits: Limits): Figure[] {
       help: "Deliveries that are owed and not under way, in all replicas",
       label: "state",
       read: async () => {
-        const { due, waiting, held } = await figures();
-        return { due, waiting, held };
+        const { due, waiting, laned, held } = await figures();
+        return { due, waiting, laned, held };
       },
     },
     {
       name: "queue_oldest_due_seconds",
       help: "How long the first of the deliveries that are due has been so",
       read: async () => (await figures()).oldestDueSeconds,
+    },
+    {
+      name: "circuits",
+      help: "Destinations that are left alone because they fail, in all replicas",
+      label: "state",
+      read: async () => (await figures()).circuits,
     },
   ];
 }

@@ -115,6 +115,9 @@ export const LIMITS = Object.freeze({
   deliveryRunsMax: 2_000,
   /** Rows of one claim. */
   claimBatchRowsMax: 100,
+  /** Due rows that are moved to lanes at once; rows that one lane gives at once. */
+  parkRowsMax: 1_000,
+  laneRowsMax: 100,
   /** Longest sleep of the claim loop, milliseconds. */
   claimIntervalMsMax: 1_000,
   /** Share of the attempts under way, and of those that wait in memory, that one destination may have. */
@@ -122,6 +125,16 @@ export const LIMITS = Object.freeze({
   /** Deliveries that wait in memory for an attempt: number, and how long they may have to at the present pace, milliseconds. */
   deliveryLineMax: 1_024,
   deliveryLineMs: 250,
+  /**
+   * Circuits: attempts and the share of failed ones that open one, counted by each process in two stretches of this
+   * length; how long it is open at first and at most, milliseconds; destinations that are counted.
+   */
+  circuitAttemptsMin: 20,
+  circuitFailureShare: 0.5,
+  circuitWindowMs: 30_000,
+  circuitOpenMs: 30_000,
+  circuitOpenMsMax: 300_000,
+  circuitDestinationsMax: 10_000,
   /** Bytes of bodies that a worker holds, and of one that a claim brings along. */
   deliveryBytesMax: 128 * 1024 * 1024,
   deliverySmallBytesMax: 64 * 1024,

@@ -16,6 +16,8 @@ import { findRepeats, insertReceived, type ReceiveRow, type ReceiveState, type R
 /** What became of a row. */
 export type Recorded =
   | { readonly kind: "stored" }
+  /** Stored; its delivery waits in its destination's lane. */
+  | { readonly kind: "laned" }
   | { readonly kind: "repeat"; readonly eventId: string }
   /** The webhook changed since the row was judged. */
   | { readonly kind: "stale" };

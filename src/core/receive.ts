@@ -5,6 +5,7 @@
  * again and the request judged anew, so no cache outlives a rotation, a pause or a delete. A refusal is given only on
  * a fresh read.
  */
+import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -18,7 +19,7 @@ import type { HeaderList } from "../store/entities/event.ts";
 import type { ReceiveRow } from "../store/sql/receive.ts";
 import { matchesAllowlist } from "./allowlist.ts";
 import type { EventRecorder } from "./event-recorder.ts";
-import type { Handover } from "./handover.ts";
+import type { DestinationOf, Handover } from "./handover.ts";
 import type { Handshakes } from "./handshakes.ts";
 import { isUuid, newId } from "./ids.ts";
 import type { Inbound, InboundHead } from "./inbound.ts";
@@ -195,7 +196,11 @@ export class Receiver {
     const success = successFor(source, inbound.request);
     const wanted = matchesAllowlist(record.events, admitted.types);
     const owes = wanted && record.url !== null;
-    const leaseToken = owes && webhook.flowing ? handover.reserve(record.id, inbound.request.body.length) : null;
+    const goes = owes && webhook.flowing;
+    const destination = { webhookId: record.id, organizationId: record.organizationId };
+    const direct = goes && !webhook.rules.isMetered;
+    const leaseToken = direct ? handover.reserve(destination, inbound.request.body.length) : null;
+    const orderingKey = owes ? webhook.rules.orderingKey(inbound.request) : null;
     const row: ReceiveRow = {
       eventId: newId(),
       organizationId: record.organizationId,
@@ -214,14 +219,17 @@ export class Receiver {
       ...repeatKeys(admitted, inbound.request.body),
       reused: false,
       delivery: owes && record.url !== null ? { id: newId(), url: record.url, paused: !webhook.flowing } : null,
+      laned: goes && leaseToken === null && (!direct || handover.isStuck(destination)),
+      orderKey: orderingKey === null ? null : hashOf(orderingKey),
       leaseToken,
     };
     try {
       const recorded = await recorder.record(row);
       const stages = { read: inbound.readMs, verify: judgedMs - startedMs, commit: performance.now() - judgedMs };
       if (recorded.kind !== "stale") observer.received(receivedEvent(row, recorded, { webhook, inbound, stages }));
-      if (recorded.kind === "stored") {
-        this.#handOver(row, webhook);
+      if (recorded.kind === "stored" || recorded.kind === "laned") {
+        if (recorded.kind === "stored") this.#handOver(row, webhook);
+        else this.#leaveInLane(leaseToken, destination);
         return { eventId: row.eventId, duplicate: false, success };
       }
       if (leaseToken) handover.cancel(leaseToken);
@@ -230,6 +238,13 @@ export class Receiver {
       if (leaseToken) handover.cancel(leaseToken);
       throw error;
     }
+  }
+
+  /** Its destination has got a lane meanwhile, or had one. */
+  #leaveInLane(leaseToken: string | null, destination: DestinationOf): void {
+    const { handover } = this.#options;
+    if (leaseToken !== null) handover.cancel(leaseToken);
+    handover.wake(destination);
   }
 
   #handOver(row: ReceiveRow, webhook: ReceivingWebhook): void {
@@ -255,6 +270,9 @@ export class Receiver {
     });
   }
 }
+
+/** Any value as 16 bytes, hexadecimal. */
+const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 32);
 
 function successFor({ success }: CompiledSource, { header }: InboundRequest): SuccessAnswer | undefined {
   return success?.forForms && !isForm(header) ? undefined : success;

@@ -8,7 +8,9 @@ import { secretProblem } from "../signature/source.ts";
 import { Webhook, WebhookCounters, type WebhookStatus } from "../store/entities/webhook.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
 import { TAKE_CAPTURED } from "../store/sql/captures.ts";
+import { FORGET_CIRCUIT } from "../store/sql/circuit.ts";
 import { type OwedChange, owedStatement } from "../store/sql/hold.ts";
+import { ROUSE_LANE } from "../store/sql/lanes.ts";
 import { deleteWebhook } from "../store/sql/purge.ts";
 import { transaction } from "../store/transaction.ts";
 import type { Caller } from "./caller.ts";
@@ -145,6 +147,8 @@ export class Webhooks {
       await this.#applyCredentials(em, webhook, patch, before.url !== webhook.url, now);
       const change = owedChange(before, webhook);
       await em.flush();
+      if (before.url !== webhook.url || patch.forwardingState === "active") await em.execute(FORGET_CIRCUIT, [id]);
+      if (patch.delivery !== undefined) await em.execute(ROUSE_LANE, [id]);
       if (change) await em.execute(owedStatement(change, "?", this.#options.leaseMs), [webhook.id]);
       return {};
     });

@@ -21,6 +21,7 @@ export function completedAttempt(
     webhookId: job.webhookId,
     number: attempt.number,
     trigger: attempt.trigger,
+    laned: job.laned,
     succeeded: result.errorCode === null,
     url,
     startedAtMs: result.startedAtMs,

@@ -20,7 +20,7 @@ import type { ByteBudget } from "./byte-budget.ts";
 import { completedAttempt } from "./completed-attempt.ts";
 import { type Forwarded, type ForwardSettings, forward, resultOfNothing } from "./forward.ts";
 import { outcomeOf } from "./made-attempt.ts";
-import { type NextStep, nextStep } from "./retry-policy.ts";
+import { type AttemptOutcome, type NextStep, nextStep } from "./retry-policy.ts";
 import type { Slots } from "./slots.ts";
 
 /** A delivery that this worker holds, at the attempt to make. */
@@ -39,6 +39,10 @@ export interface RunJob {
   readonly trigger: AttemptTrigger;
   /** Whether the schedule goes on after a manual attempt. */
   readonly resumes: boolean;
+  /** Came from its destination's lane: it makes no quick tries. */
+  readonly laned: boolean;
+  /** Tries whether a destination whose circuit is open works again. */
+  readonly probe: boolean;
 }
 
 /** What a delivery begins with. */
@@ -75,8 +79,11 @@ export interface RunContext {
   readonly loadWebhook: (id: string) => Promise<ReceivingWebhook | undefined>;
   /** Commits the outcome; false if the lease was lost. */
   readonly complete: (attempt: CompletedAttempt) => Promise<boolean>;
-  /** Told around each wait between quick tries, during which the run takes no one's place. */
-  readonly onWait: (waiting: boolean) => void;
+  /** Told of each outcome that was recorded. */
+  readonly onOutcome: (job: RunJob, outcome: AttemptOutcome) => Promise<void>;
+  /** Around each wait between quick tries, during which the run takes no one's place; afterwards there may be none. */
+  readonly leavePlace: () => void;
+  readonly takePlace: () => boolean;
 }
 
 /** Thrown out of a try to make p-retry go on after `delayMs`. */
@@ -113,8 +120,8 @@ export async function runDelivery(job: RunJob, context: RunContext, start: Start
   const tryOnce = async (tries: number) => {
     const attempt = attemptOf(job, tries, heldMs);
     if (tries > 1) {
-      context.onWait(false);
-      const go = !context.stopping.aborted && (await beginAttempt(context.pool, job, context.leaseMs));
+      const go =
+        !context.stopping.aborted && context.takePlace() && (await beginAttempt(context.pool, job, context.leaseMs));
       if (!go) return await giveBackLeases(context.pool, [job], context.leaseMs);
     }
     const content = handed;
@@ -131,7 +138,7 @@ export async function runDelivery(job: RunJob, context: RunContext, start: Start
     shouldRetry: ({ error }) => error instanceof QuickRetry,
     onFailedAttempt: async ({ error }) => {
       if (!(error instanceof QuickRetry)) return;
-      context.onWait(true);
+      context.leavePlace();
       // A stop ends the wait at once; the try that follows then gives the lease back.
       await sleep(error.delayMs, undefined, { signal: context.stopping }).catch(() => {});
     },
@@ -163,8 +170,9 @@ async function attemptOnce(
     const traceparent = context.observer.traceparent(job.eventId, job.deliveryId, attempt.number);
     const target = { webhook, url, number: attempt.number, traceparent };
     const forwarded = event ? await forwardOrFail(event, target, context) : eventGone(context);
-    const schedule = webhook.rules.schedule(context.schedule);
-    return { url, forwarded, schedule, eventIsThere: event !== undefined, sentMs };
+    const { rules } = webhook;
+    const ruled = { schedule: rules.schedule(context.schedule), skips: rules.skipsFailed };
+    return { url, forwarded, ...ruled, eventIsThere: event !== undefined, sentMs };
   });
   if (!made) {
     await giveBackLeases(context.pool, [job], context.leaseMs);
@@ -182,6 +190,8 @@ interface Made {
   readonly forwarded: Forwarded;
   /** Of the webhook. */
   readonly schedule: readonly number[];
+  /** Whether those in order behind it may pass while it waits for its retry. */
+  readonly skips: boolean;
   readonly eventIsThere: boolean;
   readonly sentMs: number;
 }
@@ -191,7 +201,7 @@ async function settle(job: RunJob, attempt: Attempt, made: Made, context: RunCon
   const { url, forwarded, sentMs } = made;
   const endedMs = performance.now();
   const step = judge(job, attempt, made, context);
-  const next = made.eventIsThere ? toNextState(step, attempt, made, context) : ({ kind: "failed" } as const);
+  const next = made.eventIsThere ? toNextState(step, job, attempt, made, context) : ({ kind: "failed" } as const);
   // Stopped first, recorded then: what is owed is held before this delivery can fall due again.
   if (step.kind === "stop") await stop(job.webhookId, url, step.reason, context);
   const completed = completedAttempt(job, attempt, { url, forwarded }, next);
@@ -203,6 +213,7 @@ async function settle(job: RunJob, attempt: Attempt, made: Made, context: RunCon
     stages: { queue: sentMs - attempt.dueMs, attempt: endedMs - sentMs, completion: performance.now() - endedMs },
   });
   if (!held) return undefined;
+  await context.onOutcome(job, forwarded.result);
   if (step.kind === "stop") await settleBlocked(context.pool, [job.deliveryId]);
   return next;
 }
@@ -250,7 +261,13 @@ function judge(job: RunJob, attempt: Attempt, { forwarded, schedule }: Made, { r
   return job.resumes ? { kind: "retry", delayMs: 0 } : { kind: "exhausted" };
 }
 
-function toNextState(step: NextStep, attempt: Attempt, { forwarded, schedule }: Made, context: RunContext): NextState {
+function toNextState(
+  step: NextStep,
+  job: RunJob,
+  attempt: Attempt,
+  { forwarded, schedule, skips }: Made,
+  context: RunContext,
+): NextState {
   switch (step.kind) {
     case "succeeded":
       return { kind: "succeeded" };
@@ -262,8 +279,10 @@ function toNextState(step: NextStep, attempt: Attempt, { forwarded, schedule }: 
     case "retry": {
       if (forwarded.result.errorCode === "aborted") return { kind: "retry", delayMs: 0, keepStep: !attempt.manual };
       if (attempt.manual) return { kind: "retry", delayMs: step.delayMs, resumes: true };
-      const quick = step.delayMs <= context.quickDelayMsMax && !context.stopping.aborted;
-      return { kind: quick ? "quick" : "retry", delayMs: step.delayMs };
+      const quick = !job.laned && step.delayMs <= context.quickDelayMsMax && !context.stopping.aborted;
+      return quick
+        ? { kind: "quick", delayMs: step.delayMs }
+        : { kind: "retry", delayMs: step.delayMs, unordered: skips };
     }
   }
 }

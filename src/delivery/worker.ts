@@ -10,41 +10,31 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HandedOver, Handover } from "../core/handover.ts";
-import type { Logger } from "../observe/logger.ts";
-import type { Observer } from "../observe/observer.ts";
 import { onBehalfOfAll } from "../store/on-behalf.ts";
-import { type ClaimedDelivery, claimDue, untilNextDue } from "../store/sql/claim.ts";
-import { settleBlocked } from "../store/sql/hold.ts";
+import type { ClaimedDelivery } from "../store/sql/claim.ts";
 import { extendLeases, giveBackLeases } from "../store/sql/lease.ts";
 import { Alarm } from "./alarm.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { Circuits, type CircuitsOptions } from "./circuits.ts";
+import { Claims, type ClaimsOptions } from "./claims.ts";
 import { Completions, STORE_REST_MS } from "./completions.ts";
 import { type ReadContents, readContents } from "./contents.ts";
 import type { ForwardSettings } from "./forward.ts";
-import { interruptedAttempt } from "./made-attempt.ts";
-import { Occupancy, type OccupancyLimits } from "./occupancy.ts";
+import { Occupancy, type OccupancyLimits, type Occupant } from "./occupancy.ts";
 import { OutcomeLostError, type RunContext, type RunJob, runDelivery, type Start } from "./run.ts";
 import { Slots } from "./slots.ts";
 
-/** How often a delivery past its schedule is taken over from a worker that died over it, before it has failed. */
-const LOST_ATTEMPTS_MAX = 10;
 /** The loop turns every second; one that has not for this long is stuck, milliseconds. */
 const ALIVE_MS_MAX = 15_000;
 /** How long a stop waits beyond its grace for what the end of the grace cut short, milliseconds. */
 const STOP_SLACK_MS = 3_000;
 
-export interface WorkerOptions extends ReadContents {
-  readonly logger: Logger;
-  readonly observer: Observer;
+export interface WorkerOptions extends ReadContents, ClaimsOptions, CircuitsOptions {
   readonly forward: ForwardSettings;
-  readonly schedule: readonly number[];
-  readonly leaseMs: number;
   readonly occupancy: OccupancyLimits;
   /** Bytes of bodies in memory. */
   readonly bytesMax: number;
   readonly runsMax: number;
-  readonly claimRowsMax: number;
-  readonly claimIntervalMs: number;
   readonly quickDelayMsMax: number;
   readonly completeRowsMax: number;
   readonly batchRetriesMax: number;
@@ -71,11 +61,13 @@ export class DeliveryWorker implements Handover {
   readonly #slots: Slots;
   readonly #bytes: ByteBudget;
   readonly #occupancy: Occupancy;
+  readonly #claims: Claims;
+  readonly #circuits: Circuits;
   readonly #completions: Completions;
   /** By lease token: a worker may take a delivery over from itself. */
   readonly #runs = new Map<string, Run>();
   /** Deliveries about to be committed, by lease token. */
-  readonly #reserved = new Map<string, { readonly destinationId: string; readonly bytes: number }>();
+  readonly #reserved = new Map<string, { readonly occupant: Occupant; readonly bytes: number }>();
   readonly #alarm = new Alarm();
   readonly #stopping = new AbortController();
   /** Aborted when the grace of a stop has ended. */
@@ -91,6 +83,8 @@ export class DeliveryWorker implements Handover {
     this.#slots = new Slots(max, destinationMax);
     this.#bytes = new ByteBudget(options.bytesMax);
     this.#occupancy = new Occupancy(options.occupancy);
+    this.#claims = new Claims(options, this.#occupancy);
+    this.#circuits = new Circuits(options);
     this.#completions = new Completions({
       ...options,
       // Every run submits one completion at a time, so the runs bound the queue.
@@ -122,13 +116,18 @@ export class DeliveryWorker implements Handover {
     };
   }
 
-  reserve(destinationId: string, bytes: number): string | null {
+  reserve(occupant: Occupant, bytes: number): string | null {
     if (!this.#loop || this.#stopping.signal.aborted || this.#runs.size >= this.#options.runsMax) return null;
-    if (!this.#occupancy.admits(destinationId) || !this.#bytes.tryTake(bytes)) return null;
+    if (!this.#occupancy.admits(occupant) || !this.#bytes.tryTake(bytes)) return null;
     const token = randomUUID();
-    this.#reserved.set(token, { destinationId, bytes });
-    this.#occupancy.enter(destinationId);
+    this.#reserved.set(token, { occupant, bytes });
+    this.#occupancy.enter(occupant);
     return token;
+  }
+
+  isStuck({ webhookId, organizationId }: Occupant): boolean {
+    const { destinations, organizations } = this.#occupancy.stuck();
+    return destinations.includes(webhookId) || organizations.includes(organizationId);
   }
 
   cancel(leaseToken: string): void {
@@ -136,39 +135,49 @@ export class DeliveryWorker implements Handover {
     if (!reserved) return;
     this.#reserved.delete(leaseToken);
     this.#bytes.give(reserved.bytes);
-    this.#leave(reserved.destinationId);
+    this.#leave(reserved.occupant, Number.POSITIVE_INFINITY);
   }
 
-  wake(): void {
+  wake(fed?: Occupant): void {
+    this.#claims.lookAtLanes(fed && [fed]);
     this.#alarm.ring();
   }
 
   take({ webhook, event, ...ids }: HandedOver): void {
     this.#reserved.delete(ids.leaseToken);
     const first = { number: 1, step: 1, manual: false, resumes: false, trigger: "scheduled", lateMs: 0 } as const;
+    const direct = { laned: false, probe: false };
     const start = { bytes: event.body.length, handed: { webhook, event } };
-    onBehalfOfAll(() => this.#run({ ...ids, ...first, eventId: event.id }, start));
+    onBehalfOfAll(() => this.#run({ ...ids, ...first, ...direct, eventId: event.id }, start));
   }
 
-  #leave(destinationId: string): void {
-    this.#occupancy.leave(destinationId);
-    if (this.#backlog) this.#alarm.ring();
+  #leave(occupant: Occupant, heldMs: number): void {
+    const mayMakeRoom = this.#backlog && this.#occupancy.isFullFor(occupant);
+    this.#occupancy.leave(occupant, heldMs);
+    if (mayMakeRoom) this.#alarm.ring();
   }
 
   /** Runs a delivery that already counts in the occupancy. */
   #run(job: RunJob, start: Start | Promise<Start>): void {
     const abort = new AbortController();
-    let occupies = true;
-    const onWait = (waiting: boolean) => {
-      occupies = !waiting;
-      if (waiting) this.#leave(job.webhookId);
-      else this.#occupancy.enter(job.webhookId);
+    let [occupies, sinceMs] = [true, performance.now()];
+    const place = {
+      leavePlace: () => {
+        occupies = false;
+        this.#leave(job, performance.now() - sinceMs);
+      },
+      takePlace: () => {
+        [occupies, sinceMs] = [this.#occupancy.admits(job), performance.now()];
+        if (occupies) this.#occupancy.enter(job);
+        return occupies;
+      },
     };
-    const ended = runDelivery(job, this.#contextOf(abort.signal, onWait), start)
+    const ended = runDelivery(job, this.#contextOf(abort.signal, place), start)
       .catch((error) => this.#giveUp(job, error))
       .finally(() => {
         this.#runs.delete(job.leaseToken);
-        if (occupies) this.#leave(job.webhookId);
+        if (job.laned) this.wake();
+        if (occupies) this.#leave(job, performance.now() - sinceMs);
       });
     this.#runs.set(job.leaseToken, { job, abort, ended });
   }
@@ -186,7 +195,7 @@ export class DeliveryWorker implements Handover {
     await giveBackLeases(pool, [job], leaseMs).catch(() => {});
   }
 
-  #contextOf(signal: AbortSignal, onWait: RunContext["onWait"]): RunContext {
+  #contextOf(signal: AbortSignal, place: Pick<RunContext, "leavePlace" | "takePlace">): RunContext {
     const { forward, leaseMs, quickDelayMsMax, random = Math.random } = this.#options;
     return {
       ...this.#options,
@@ -198,7 +207,8 @@ export class DeliveryWorker implements Handover {
       signal,
       stopping: this.#stopping.signal,
       complete: (attempt) => this.#completions.record(attempt),
-      onWait,
+      onOutcome: (job, outcome) => this.#circuits.note(job, outcome),
+      ...place,
     };
   }
 
@@ -216,31 +226,18 @@ export class DeliveryWorker implements Handover {
 
   /** Claims what there is room for; resolves to how long to rest. */
   async #turn(): Promise<number> {
-    const { pool, observer, claimRowsMax, leaseMs, claimIntervalMs, runsMax, schedule } = this.#options;
-    const limit = Math.min(this.#occupancy.claimable, runsMax - this.#runs.size, claimRowsMax);
-    const except = this.#occupancy.saturated();
-    this.#backlog = limit <= 0 || except.length > 0;
-    if (limit <= 0) return claimIntervalMs;
-    const { found, claimed, lost, blocked } = await claimDue(pool, {
-      limit,
-      leaseMs,
-      stepsMax: schedule.length,
-      lostMax: LOST_ATTEMPTS_MAX,
-      except,
-    });
-    for (const attempt of lost) observer.attempted(interruptedAttempt(attempt));
-    if (claimed.length > 0) this.#begin(claimed);
-    if (blocked.length > 0) await settleBlocked(pool, blocked);
-    if (found === limit) return 0;
-    const nextMs = await untilNextDue(pool, except);
-    return Math.min(Math.max(nextMs ?? claimIntervalMs, 1), claimIntervalMs);
+    const { runsMax } = this.#options;
+    const { destinations, organizations } = this.#occupancy.saturated();
+    const isFull = this.#occupancy.claimable <= 0 || this.#runs.size >= runsMax;
+    this.#backlog = isFull || destinations.length > 0 || organizations.length > 0;
+    return await this.#claims.take(runsMax - this.#runs.size, (claimed) => this.#begin(claimed));
   }
 
   /** The loop goes on while what they need is read. */
   #begin(claimed: readonly ClaimedDelivery[]): void {
     const reading = readContents(claimed, this.#options);
     for (const delivery of claimed) {
-      this.#occupancy.enter(delivery.webhookId);
+      this.#occupancy.enter(delivery);
       const start = reading.then(({ sizes, handed }) => {
         const [bytes, content] = [sizes.get(delivery.eventId) ?? 0, handed.get(delivery.eventId)];
         return { bytes, handed: content && this.#bytes.tryTake(bytes) ? content : undefined };

@@ -79,11 +79,13 @@ function certificateOf(message: ClientCertificate | undefined): CertificateSetti
 }
 
 /** What most webhooks have: one message for all of them, which nobody changes. */
-const PLAIN = create(ForwardingSchema, { state: "active", ed25519: false });
+const PLAIN = create(ForwardingSchema, { state: "active", ed25519: false, circuit: { state: "closed" } });
 
 /** Whether events reach the webhook's url, and what its destination is shown. */
-export function forwardingMessage({ webhook, forwarding }: WebhookView): ForwardingMessage {
-  if (forwarding === NO_FORWARDING && !webhook.forwardingStoppedAt && !webhook.forwardingReason) return PLAIN;
+export function forwardingMessage({ webhook, forwarding, lane }: WebhookView): ForwardingMessage {
+  if (forwarding === NO_FORWARDING && !webhook.forwardingStoppedAt && !webhook.forwardingReason && !lane?.circuit) {
+    return PLAIN;
+  }
   const { headers, auth, certificate, publicKeys } = forwarding;
   return create(ForwardingSchema, {
     state: webhook.forwardingStoppedAt ? "stopped" : "active",
@@ -96,6 +98,11 @@ export function forwardingMessage({ webhook, forwarding }: WebhookView): Forward
     }),
     ed25519: publicKeys.length > 0,
     publicKeys: [...publicKeys],
+    circuit: {
+      state: lane?.circuit ?? "closed",
+      ...(lane?.openedAt && { openedAt: timestampFromDate(lane.openedAt) }),
+      ...(lane?.circuit === "open" && lane.circuitUntil && { nextProbeAt: timestampFromDate(lane.circuitUntil) }),
+    },
   } satisfies MessageInitShape<typeof ForwardingSchema>);
 }
 

@@ -14,6 +14,7 @@ import { adoptStrays, DAY_MS, ensurePartitions, type PartitionPlan } from "./par
 import { retire } from "./retention.ts";
 import { purgeCaptures } from "./sql/captures.ts";
 import { releaseStep } from "./sql/hold.ts";
+import { mendLanes } from "./sql/lanes.ts";
 import { databaseNow, shortenLeases } from "./sql/lease.ts";
 import { purgeDedupe, purgeStep } from "./sql/purge.ts";
 import { takeTurn } from "./turn.ts";
@@ -70,6 +71,7 @@ export class Maintenance {
     const { pool, limits, onRelease } = this.#options;
     const step = { rows: limits.purgeBatchRows, lateMs: limits.purgeLateMs, recheckMs: limits.purgeRecheckMs };
     await this.#mendLeases();
+    if ((await mendLanes(pool)) > 0) onRelease();
     while (!signal.aborted && (await releaseStep(pool, limits.releaseBatchRows))) onRelease();
     while (!signal.aborted && (await purgeStep(pool, step)));
     while (!signal.aborted && (await purgeDedupe(pool, limits.purgeBatchRows)));

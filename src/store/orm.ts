@@ -8,6 +8,7 @@ import { endWithCalls } from "./end-with-calls.ts";
 import { ApiKey } from "./entities/api-key.ts";
 import { Delivery, DeliveryAttempt } from "./entities/delivery.ts";
 import { Event } from "./entities/event.ts";
+import { Lane } from "./entities/lane.ts";
 import { Organization } from "./entities/organization.ts";
 import { ReceiveTrace } from "./entities/receive-trace.ts";
 import { Webhook, WebhookCounters, WebhookSecret } from "./entities/webhook.ts";
@@ -29,6 +30,7 @@ export async function createOrm(connection: StoreConnection, onPool: (pool: Pool
       Delivery,
       DeliveryAttempt,
       ReceiveTrace,
+      Lane,
     ],
     dbName: "alumia",
     driverOptions: {

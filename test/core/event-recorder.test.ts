@@ -74,6 +74,8 @@ function rowOf(change: Partial<ReceiveRow> = {}): ReceiveRow {
     reuseKey: null,
     reused: false,
     delivery: null,
+    laned: false,
+    orderKey: null,
     leaseToken: null,
     ...change,
   };

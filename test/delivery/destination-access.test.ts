@@ -99,6 +99,7 @@ describe("what the destination sees", () => {
     expect(headers).not.toHaveProperty("authorization");
     expect((await webhook.read()).forwarding).toEqual({
       ...{ state: "active", reason: null, stoppedAt: null, headers: {}, auth: null, clientCertificate: null },
+      ...{ circuit: { state: "closed", openedAt: null, nextProbeAt: null } },
       ...{ ed25519: false, publicKeys: [] },
     });
   });

@@ -65,10 +65,11 @@ test("sockets are closed and the heap stays as it was", { timeout: 60_000 }, asy
   expect(heapBytes() - heapBefore - remembered).toBeLessThan(4_000_000);
 });
 
-test("the worker's slots are all free again", { timeout: 60_000 }, async () => {
+test("the worker's slots are free again", { timeout: 60_000 }, async () => {
   const concurrency = 8;
   const env = { DELIVERY_CONCURRENCY: String(concurrency), DELIVERY_TIMEOUT_MS: "500", DELIVERY_SCHEDULE: "0s" };
-  const service = await startService({ env });
+  // It fails as often as it likes: no circuit shields it.
+  const service = await startService({ env, limits: { circuitAttemptsMin: 1_000 } });
   const server = await serverOf(failing());
   const destinations = [await startDestination(), await startDestination()];
   try {
@@ -78,7 +79,7 @@ test("the worker's slots are all free again", { timeout: 60_000 }, async () => {
       const { rows } = await service.pool.query("select 1 from delivery_queue limit 1");
       return rows.length === 0;
     });
-    // Two destinations, half of the slots each: all slots are in use at one moment.
+    // Two destinations, half of the slots each, of which their organization may leave a quarter to others.
     const open = new Set<ServerResponse>();
     let peak = 0;
     for (const destination of destinations) {
@@ -91,7 +92,7 @@ test("the worker's slots are all free again", { timeout: 60_000 }, async () => {
     const webhooks = await Promise.all(destinations.map(({ url }) => createForwardingWebhook(service, url)));
     const sent = webhooks.flatMap((webhook) => Array.from({ length: 3 * concurrency }, () => webhook.sendEvent()));
     await Promise.all(sent);
-    await eventually("every slot is in use", async () => peak === concurrency);
+    await eventually("its slots are in use", async () => peak >= 0.75 * concurrency);
   } finally {
     await service.stop();
     await Promise.all(destinations.map((destination) => destination.close()));

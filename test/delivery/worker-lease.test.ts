@@ -38,7 +38,8 @@ afterAll(async () => {
   await database?.drop();
 });
 
-const claim = (limit: number) => claimDue(pool, { limit, leaseMs: LEASE_MS, stepsMax: 10, lostMax: 0, except: [] });
+const claim = (limit: number) =>
+  claimDue(pool, { limit, leaseMs: LEASE_MS, stepsMax: 10, lostMax: 0, except: [], exceptOrganizations: [] });
 
 /** A delivery that is due now, with `attempts` behind it. */
 async function owe(attempts = 0): Promise<string> {
@@ -64,7 +65,7 @@ function attemptOf(
 ): CompletedAttempt {
   return {
     ...{ deliveryId: held.deliveryId, leaseToken: held.leaseToken, number: held.number },
-    ...{ organizationId, webhookId, trigger: "scheduled", succeeded: next.kind === "succeeded" },
+    ...{ organizationId, webhookId, trigger: "scheduled", laned: false, succeeded: next.kind === "succeeded" },
     ...{ url: "https://example.com/", startedAtMs: Date.now(), durationMs: 5, times: NO_TIMES, statusCode: 200 },
     ...{ errorCode: null, errorMessage: null, senderVersion: null, credentialHeaders: null, responseHeaders: [], next },
     ...{ responseBody: Buffer.from("ok"), responseTruncated: false, remoteAddress: null },

@@ -1,5 +1,6 @@
 /** Figures that the store is asked for: what they say, what they cost, and what a scrape does without them. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openCircuit } from "../../src/store/sql/circuit.ts";
 import { createForwardingWebhook } from "../delivery/forwarding.ts";
 import { hubSignature, send } from "../support/api.ts";
 import { answer, type Destination, startDestination } from "../support/destination.ts";
@@ -27,7 +28,7 @@ afterAll(async () => {
 const look = (service: TestService) => scrape(service.app.metricsUrl);
 
 const queue = (now: Scrape) =>
-  ["due", "waiting", "held"].map((state) => now.value("alumia_queue_deliveries", { state }));
+  ["due", "waiting", "laned", "held"].map((state) => now.value("alumia_queue_deliveries", { state }));
 
 /** A webhook with so many deliveries that wait for their next try. */
 async function withBacklog(service: TestService, count: number) {
@@ -39,7 +40,7 @@ async function withBacklog(service: TestService, count: number) {
 test("what waits, what is due and since when, and what is held; of all replicas, by each", async () => {
   const service = await startService({ env: METRICS, limits: { metricsStoreIntervalMs: 0 } });
   const webhook = await withBacklog(service, 3);
-  expect(queue(await look(service))).toEqual([0, 3, 0]);
+  expect(queue(await look(service))).toEqual([0, 3, 0, 0]);
 
   // Nobody takes what falls due.
   await service.app.worker.stop(1_000);
@@ -48,15 +49,21 @@ test("what waits, what is due and since when, and what is held; of all replicas,
      where delivery_id = (select min(delivery_id::text)::uuid from delivery_queue)`,
   );
   const due = await look(service);
-  expect(queue(due)).toEqual([1, 2, 0]);
+  expect(queue(due)).toEqual([1, 2, 0, 0]);
   expect(due.value("alumia_queue_oldest_due_seconds")).toBeGreaterThanOrEqual(90);
   expect(due.value("alumia_queue_oldest_due_seconds")).toBeLessThan(150);
+  await openCircuit(service.pool, webhook.id, 60_000);
+  await service.pool.query("update delivery_queue set laned = true where due_at <= now()");
+  const laned = await look(service);
+  expect(queue(laned)).toEqual([0, 2, 1, 0]);
+  expect(laned.value("alumia_queue_oldest_due_seconds")).toBe(0);
+  expect(["open", "half_open"].map((state) => laned.value("alumia_circuits", { state }))).toEqual([1, 0]);
 
   await webhook.patch({ status: "paused" });
   const replica = await startService({ replicaOf: service, env: METRICS });
   for (const each of [service, replica]) {
     const held = await look(each);
-    expect(queue(held)).toEqual([0, 0, 3]);
+    expect(queue(held)).toEqual([0, 0, 0, 3]);
     expect(held.value("alumia_queue_oldest_due_seconds")).toBe(0);
   }
   // What a process has done itself, it alone reports.
@@ -70,19 +77,19 @@ test("where more wait than are counted, the bound is shown", async () => {
   const limits = { metricsStoreIntervalMs: 0, queueCountMax: 2 };
   const service = await startService({ env: METRICS, limits });
   const webhook = await withBacklog(service, 3);
-  expect(queue(await look(service))).toEqual([0, 2, 0]);
+  expect(queue(await look(service))).toEqual([0, 2, 0, 0]);
   await webhook.patch({ status: "paused" });
-  expect(queue(await look(service))).toEqual([0, 0, 2]);
+  expect(queue(await look(service))).toEqual([0, 0, 0, 2]);
   await service.stop();
 });
 
 test("however many scrape, the store is asked once in a while", async () => {
   const service = await startService({ env: METRICS, limits: { metricsStoreIntervalMs: 600_000 } });
-  expect(queue(await look(service))).toEqual([0, 0, 0]);
+  expect(queue(await look(service))).toEqual([0, 0, 0, 0]);
   await withBacklog(service, 1);
   for (let round = 0; round < 10; round++) {
     const scrapes = await Promise.all(Array.from({ length: 16 }, () => look(service)));
-    expect(new Set(scrapes.map((one) => queue(one).join()))).toEqual(new Set(["0,0,0"]));
+    expect(new Set(scrapes.map((one) => queue(one).join()))).toEqual(new Set(["0,0,0,0"]));
   }
   await service.stop();
 });

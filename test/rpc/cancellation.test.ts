@@ -69,7 +69,7 @@ async function waiting(): Promise<number> {
   const { rows } = await observer.query<{ count: number }>(
     `select count(*)::int from pg_stat_activity
      where datname = current_database() and application_name in ('alumia-hot', 'alumia-orm')
-       and state in ('active', 'idle in transaction') and query not like '%with due as%'`,
+       and state in ('active', 'idle in transaction') and query not like '%with late as%'`,
   );
   return rows[0]?.count ?? 0;
 }

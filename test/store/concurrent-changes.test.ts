@@ -55,7 +55,14 @@ async function claimed(): Promise<{ webhookId: string; held: ClaimedDelivery[] }
      select id, organization_id, webhook_id, destination_id, event_id, now() from owed`,
     [ids, organizationId, webhookId, URL],
   );
-  const claim = await claimDue(pool, { limit: ROWS, leaseMs: LEASE_MS, stepsMax: 10, lostMax: 0, except: [] });
+  const claim = await claimDue(pool, {
+    limit: ROWS,
+    leaseMs: LEASE_MS,
+    stepsMax: 10,
+    lostMax: 0,
+    except: [],
+    exceptOrganizations: [],
+  });
   expect(claim.claimed).toHaveLength(ROWS);
   return { webhookId, held: claim.claimed };
 }
@@ -99,7 +106,14 @@ const outcomes = (webhookId: string, held: readonly ClaimedDelivery[], next: (n:
   held.map(
     ({ deliveryId, leaseToken, number }, n): CompletedAttempt => ({
       ...{ deliveryId, leaseToken, number, organizationId, webhookId, url: URL },
-      ...{ trigger: "scheduled", succeeded: false, startedAtMs: Date.now(), durationMs: 1, times: NO_TIMES },
+      ...{
+        trigger: "scheduled",
+        laned: false,
+        succeeded: false,
+        startedAtMs: Date.now(),
+        durationMs: 1,
+        times: NO_TIMES,
+      },
       ...{ statusCode: 500, errorCode: "http_status", errorMessage: "", senderVersion: null, remoteAddress: null },
       ...{ credentialHeaders: null, responseHeaders: [] },
       ...{ responseBody: Buffer.from("no"), responseTruncated: false, next: next(n) },
@@ -140,7 +154,7 @@ test("outcomes are recorded while others of the same webhook are counted", { rep
 test("lost attempts are taken over while others of the same webhook are counted", { repeats: TIMES - 1 }, async () => {
   const { webhookId } = await claimed();
   await pool.query("update delivery_queue set due_at = now() where webhook_id = $1", [webhookId]);
-  const options = { limit: ROWS, leaseMs: LEASE_MS, stepsMax: 10, lostMax: 0, except: [] };
+  const options = { limit: ROWS, leaseMs: LEASE_MS, stepsMax: 10, lostMax: 0, except: [], exceptOrganizations: [] };
   const taken = await meeting(COUNTING, webhookId, () => claimDue(pool, options));
   expect(taken.claimed.map(({ number }) => number)).toEqual(Array.from({ length: ROWS }, () => 2));
   expect(await statusesOf(webhookId)).toEqual(["delivering"]);

@@ -40,6 +40,7 @@ export const KINDS = {
     mend: "the key is forgotten, so that the next such request is recorded",
   },
   overdue: { says: "due for long, while no worker is at work on anything", mend: null },
+  lane_missing: { says: "due in a lane that does not exist, so that nobody will take it", mend: "the lane is made" },
   release_stuck: { says: "held deliveries of an active webhook are not being released", mend: "they are released" },
   purge_stuck: { says: "history of a deleted webhook is not being purged", mend: "it is purged" },
   partition_missing: { says: "a partition of the days to come is missing", mend: "it is made" },

@@ -3,19 +3,31 @@
  * moved meanwhile.
  */
 import { releaseStep } from "../sql/hold.ts";
+import { FIRST, LATE, mendLanes, WAITING_IN_LANES } from "../sql/lanes.ts";
 import { purgeStep } from "../sql/purge.ts";
 import type { Examination } from "./examination.ts";
 
 /** Late things that are named; more are not counted. */
 const LATE_MAX = 1_000;
 
-// A worker that lives and has overdue deliveries before it holds a lease on some of them.
+// A worker that lives and has overdue deliveries before it holds a lease on some of them. One of each lane stands for all.
 const OVERDUE = `
-select delivery_id as id, '' as mark from delivery_queue
-where not held and due_at < now() - $1 * interval '1 millisecond' and not exists (
-  select 1 from delivery_queue l where not l.held and l.lease_token is not null and l.due_at > now()
-    and l.due_at <= now() + $3 * interval '1 millisecond')
+select id, '' as mark from (
+  (select q.delivery_id as id, q.due_at from delivery_queue q
+    where (${FIRST} or ${LATE}) and q.due_at < now() - $1 * interval '1 millisecond' order by q.due_at limit $2)
+  union all
+  (select q.delivery_id, q.due_at from lanes l cross join lateral (
+      select * from delivery_queue where destination_id = l.destination_id and laned and started_at is null limit 1) q
+    where l.next_at < now() - $1 * interval '1 millisecond' order by l.next_at limit $2)) late
+where not exists (
+  select 1 from delivery_queue q where (${FIRST} or ${LATE}) and q.lease_token is not null and q.due_at > now()
+    and q.due_at <= now() + $3 * interval '1 millisecond')
 order by due_at limit $2`;
+
+const LANES = `
+select destination_id as id, '' as mark from (${WAITING_IN_LANES}) w
+where not exists (select from lanes l where l.destination_id = w.destination_id)
+  and $1::int is not null and $3::int is not null limit $2`;
 
 // Releases go in the order of their times, so the first that is held tells whether they go on.
 const RELEASES = `
@@ -33,7 +45,7 @@ select p.webhook_id as id, p.due_at::text || coalesce((
 from (select * from purges where due_at < now() - $1 * interval '1 millisecond' order by due_at limit 1) p
 where $3::int is not null limit $2`;
 
-const LOOKS = { overdue: OVERDUE, release_stuck: RELEASES, purge_stuck: PURGES } as const;
+const LOOKS = { overdue: OVERDUE, lane_missing: LANES, release_stuck: RELEASES, purge_stuck: PURGES } as const;
 type Kind = keyof typeof LOOKS;
 const KINDS = Object.keys(LOOKS) as Kind[];
 
@@ -66,6 +78,7 @@ export async function examineStuck(examination: Examination): Promise<void> {
 /** Does the work itself; resolves to how many of the `count` are done. */
 async function mend({ pool, options }: Examination, kind: Kind, count: number): Promise<number> {
   if (kind === "overdue") return 0;
+  if (kind === "lane_missing") return await mendLanes(pool);
   const { releaseBatchRows, purgeBatchRows: rows, purgeLateMs: lateMs, purgeRecheckMs: recheckMs } = options.limits;
   const step = () =>
     kind === "release_stuck" ? releaseStep(pool, releaseBatchRows) : purgeStep(pool, { rows, lateMs, recheckMs });

@@ -12,9 +12,15 @@ export type NextState =
   | { readonly kind: "succeeded" | "failed" | "canceled" }
   /**
    * Goes back to the queue. `keepStep`: the attempt does not count for the schedule. `resumes`: the schedule goes on
-   * when it was to before a manual attempt, if that is later.
+   * when it was to before a manual attempt, if that is later. `unordered`: those that are in order behind it may pass.
    */
-  | { readonly kind: "retry"; readonly delayMs: number; readonly keepStep?: boolean; readonly resumes?: boolean }
+  | {
+      readonly kind: "retry";
+      readonly delayMs: number;
+      readonly keepStep?: boolean;
+      readonly resumes?: boolean;
+      readonly unordered?: boolean;
+    }
   /** Stays with this worker, which tries again after the delay. */
   | { readonly kind: "quick"; readonly delayMs: number };
 
@@ -26,6 +32,8 @@ export interface CompletedAttempt {
   readonly webhookId: string;
   readonly number: number;
   readonly trigger: AttemptTrigger;
+  /** Whether its destination has a lane. */
+  readonly laned: boolean;
   readonly succeeded: boolean;
   readonly url: string;
   readonly startedAtMs: number;
@@ -56,7 +64,7 @@ with input as materialized (
     status text, url text, started_at timestamptz, duration_ms int, dns_ms int, connect_ms int, tls_ms int,
     first_byte_ms int, status_code int, error_code text, error_message text, sender_version text,
     credential_headers text[], response_headers json, body_at int, body_size int, truncated boolean,
-    remote_address text, next text, delay_ms bigint, keep_step boolean, resumes boolean)
+    remote_address text, next text, delay_ms bigint, keep_step boolean, resumes boolean, laned boolean, unordered boolean)
 ), locked as materialized (
   select from delivery_queue q join input i using (delivery_id) where $4 order by q.delivery_id for update of q
 ), finished as (
@@ -67,7 +75,8 @@ with input as materialized (
   returning i.n
 ), waiting as (
   update delivery_queue q set started_at = null, manual = false, trigger = null, resume_at = null,
-    step = q.step - i.keep_step::int,
+    step = q.step - i.keep_step::int, laned = false,
+    order_key = case when i.unordered then null else q.order_key end,
     due_at = greatest(now() + i.delay_ms * interval '1 millisecond', case when i.resumes then q.resume_at end)
       + case when i.next = 'quick' then $3 else 0 end * interval '1 millisecond',
     lease_token = case when i.next = 'quick' then q.lease_token end
@@ -76,6 +85,10 @@ with input as materialized (
     and q.started_at is not null and i.next in ('retry', 'quick')
     and (select count(*) from locked) >= 0
   returning i.n, q.due_at - case when i.next = 'quick' then $3 else 0 end * interval '1 millisecond' as next_at
+), woken as (
+  -- A lane may wait for one of its own to end.
+  update lanes l set next_at = now()
+  where $5 and l.destination_id in (select webhook_id from input where laned) and l.circuit is null and l.next_at > now()
 ), fenced as materialized (
   select i.*, f.next_at
   from input i join (select n, null::timestamptz as next_at from finished union all select * from waiting) f using (n)
@@ -127,7 +140,7 @@ export async function completeAttempts(
   const { rows } = await pool.query<{ n: number }>({
     name: "complete",
     text: COMPLETE,
-    values: [encodeAttempts(attempts), bodies, leaseMs, mixed],
+    values: [encodeAttempts(attempts), bodies, leaseMs, mixed, attempts.some(({ laned }) => laned)],
   });
   const held: boolean[] = new Array(attempts.length).fill(false);
   for (const row of rows) held[row.n] = true;
@@ -169,6 +182,8 @@ function encodeAttempts(attempts: readonly CompletedAttempt[]): string {
       delay_ms: "delayMs" in attempt.next ? Math.round(attempt.next.delayMs) : null,
       keep_step: "keepStep" in attempt.next && attempt.next.keepStep === true,
       resumes: "resumes" in attempt.next && attempt.next.resumes === true,
+      laned: attempt.laned,
+      unordered: "unordered" in attempt.next && attempt.next.unordered === true,
     };
   });
   encoded.sort((one, other) => (one.delivery_id < other.delivery_id ? -1 : 1));

@@ -15,7 +15,7 @@ with due as materialized (
   where q.delivery_id = d.delivery_id and q.lease_token is null and (f.id is null or f.ended)
   returning q.delivery_id
 ), held as (
-  update delivery_queue q set held = true from due d join found f on f.id = d.webhook_id
+  update delivery_queue q set held = true, laned = false from due d join found f on f.id = d.webhook_id
   where q.delivery_id = d.delivery_id and q.lease_token is null and f.held and not f.ended
   returning q.delivery_id
 ), settled as (
@@ -52,7 +52,7 @@ export function owedStatement(change: OwedChange, placeholder: "?" | "$1", lease
   switch (change) {
     case "hold":
       return `with held as (
-          update delivery_queue q set held = true, lease_token = null,
+          update delivery_queue q set held = true, laned = false, lease_token = null,
             due_at = q.due_at - case when q.lease_token is null then 0 else ${leaseMs} end * interval '1 millisecond'
           where q.delivery_id = any (array(${waiting(placeholder, "and not held")}))
           returning q.delivery_id

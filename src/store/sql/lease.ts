@@ -1,5 +1,6 @@
 /** Keeping, beginning anew and giving back leases. */
 import type { Pool } from "pg";
+import { FIRST, LATE, METERED } from "./lanes.ts";
 
 /** A lease that this worker holds. */
 export interface Lease {
@@ -42,9 +43,9 @@ export async function extendLeases(pool: Pool, leases: readonly Lease[], leaseMs
 export async function shortenLeases(pool: Pool, leaseMs: number): Promise<void> {
   await pool.query(
     `update delivery_queue set due_at = now() + $1 * interval '1 millisecond'
-     where delivery_id = any (array(select delivery_id from delivery_queue
-       where not held and due_at > now() + 2 * $1 * interval '1 millisecond' and lease_token is not null
-       order by delivery_id for update skip locked))`,
+     where delivery_id = any (array(select delivery_id from delivery_queue q
+       where (${FIRST} or ${LATE}) and q.due_at > now() + 2 * $1 * interval '1 millisecond' and q.lease_token is not null
+       order by q.delivery_id for update skip locked))`,
     [leaseMs],
   );
 }
@@ -62,13 +63,18 @@ with begun as (
   from webhooks w
   where q.delivery_id = $1 and q.lease_token = $2 and w.id = q.webhook_id and w.status = 'active'
     and w.forwarding_stopped_at is null and w.url is not null
+    and not coalesce(w.delivery ?| ${METERED}, false)
+    and not exists (select from lanes l where l.destination_id = q.destination_id)
   returning q.delivery_id
 )
 update deliveries d set status = 'delivering', next_attempt_at = null, updated_at = now()
 from begun b where d.id = b.delivery_id
 returning d.id`;
 
-/** Begins the next scheduled attempt of a held delivery. False if the lease was lost or the webhook takes none now. */
+/**
+ * Begins the next scheduled attempt of a held delivery. False if the lease was lost, the webhook takes none now, or the
+ * destination has a lane or limits, and it goes there.
+ */
 export async function beginAttempt(pool: Pool, lease: Lease, leaseMs: number): Promise<boolean> {
   const { rows } = await pool.query({
     name: "begin-attempt",
@@ -81,7 +87,7 @@ export async function beginAttempt(pool: Pool, lease: Lease, leaseMs: number): P
 // A quick wait holds its lease for `leaseMs` beyond the time at which the next attempt is due.
 const GIVE_BACK = `
 with returned as (
-  update delivery_queue q set lease_token = null,
+  update delivery_queue q set lease_token = null, laned = false,
     due_at = case when q.started_at is null then greatest(now(), q.due_at - $3 * interval '1 millisecond') else now() end,
     attempts = q.attempts - (q.started_at is not null)::int,
     step = q.step - (q.started_at is not null and not q.manual)::int, started_at = null

@@ -10,6 +10,7 @@ export async function deleteWebhook(client: PoolClient, organizationId: string, 
   ]);
   if (rowCount !== 1) return false;
   await client.query("delete from delivery_queue where destination_id = $1 and started_at is null", [webhookId]);
+  await client.query("delete from lanes where destination_id = $1", [webhookId]);
   await client.query("delete from webhooks where id = $1 and organization_id = $2", [webhookId, organizationId]);
   await client.query(
     "insert into purges (webhook_id, organization_id, deleted_at, due_at) values ($1, $2, now(), now()) on conflict do nothing",

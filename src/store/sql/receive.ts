@@ -7,6 +7,7 @@
  * it. So a batch never waits for a lock on a webhook.
  */
 import type { Pool } from "pg";
+import { lanesFor } from "./lanes.ts";
 
 /** One event to record. Keys and hashes are lower-case hex. */
 export interface ReceiveRow {
@@ -34,11 +35,16 @@ export interface ReceiveRow {
   readonly reused: boolean;
   /** What is owed to the webhook's url; null if nothing is. */
   readonly delivery: { readonly id: string; readonly url: string; readonly paused: boolean } | null;
+  /** Whether the delivery waits in its destination's lane; it does so too where there is one already. */
+  readonly laned: boolean;
+  /** Deliveries of one key follow each other; lower-case hex, null: in no order. */
+  readonly orderKey: string | null;
   /** Set if this process takes the delivery over as soon as it is committed. */
   readonly leaseToken: string | null;
 }
 
-export type ReceiveState = "stored" | "repeat" | "stale";
+/** "laned": stored, and its delivery waits in its destination's lane. */
+export type ReceiveState = "stored" | "laned" | "repeat" | "stale";
 
 // What the filler is for stands in the migration 0002; bodies below 256 bytes seldom become smaller.
 const RECEIVE = `
@@ -47,7 +53,7 @@ with input as materialized (
     n int, event_id uuid, organization_id uuid, webhook_id uuid, version bigint, type text, source_event_id text,
     status text, verified boolean, scheme text, synthetic boolean, content_type text, headers json, body_at int,
     size int, received_at timestamptz, repeat_key text, body_hash text, reuse_key text, reused boolean,
-    delivery_id uuid, url text, paused boolean, lease_token uuid)
+    delivery_id uuid, url text, paused boolean, laned boolean, order_key text, token uuid)
 ), current as materialized (
   select i.n from input i join webhooks w on w.id = i.webhook_id and w.version = i.version
 ), claims as (
@@ -63,9 +69,10 @@ with input as materialized (
   returning d.event_id, encode(d.key, 'hex') as key
 ), fresh as materialized (
   -- By membership, which is looked up by hash: a join would compare each row with each claim.
-  select i.*, i.reused
+  select i.*, i.delivery_id is not null and not i.paused and (i.laned or l.destination_id is not null) as in_lane,
+    case when not i.laned and l.destination_id is null then i.token end as lease_token, i.reused
     or (i.reuse_key is not null and (i.event_id, i.reuse_key) not in (select event_id, key from claims)) as source_event_id_reused
-  from input i join current using (n)
+  from input i join current using (n) left join lanes l on l.destination_id = i.webhook_id
   where i.repeat_key is null or (i.event_id, i.repeat_key) in (select event_id, key from claims)
 ), recorded as (
   insert into events (id, organization_id, webhook_id, type, source_event_id, source_event_id_reused, status,
@@ -83,14 +90,15 @@ with input as materialized (
   from fresh where delivery_id is not null
 ), queued as (
   insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts,
-    step, started_at, lease_token, trigger)
+    step, started_at, lease_token, trigger, laned, order_key, ordered_at)
   select delivery_id, organization_id, webhook_id, webhook_id, event_id,
     case when lease_token is null then now() else now() + $4 * interval '1 millisecond' end,
     (lease_token is not null)::int, (lease_token is not null)::int,
-    case when lease_token is not null then now() end, lease_token, case when paused then 'resume' end
+    case when lease_token is not null then now() end, lease_token, case when paused then 'resume' end,
+    in_lane, decode(order_key, 'hex'), case when order_key is not null then now() end
   from fresh where delivery_id is not null
-)
-select i.n, c.n is not null as current, f.n is not null as stored
+), ${lanesFor("(select webhook_id as destination_id, organization_id from fresh where in_lane) f")}
+select i.n, c.n is not null as current, f.n is not null as stored, coalesce(f.in_lane, false) as in_lane
 from input i left join current c using (n) left join fresh f using (n)`;
 
 /**
@@ -102,7 +110,7 @@ export async function insertReceived(
   rows: readonly ReceiveRow[],
   options: { dedupeWindowSeconds: number; leaseMs: number },
 ): Promise<ReceiveState[]> {
-  const { rows: found } = await pool.query<{ n: number; current: boolean; stored: boolean }>({
+  const { rows: found } = await pool.query<{ n: number; current: boolean; stored: boolean; in_lane: boolean }>({
     name: "receive",
     text: RECEIVE,
     values: [
@@ -113,7 +121,10 @@ export async function insertReceived(
     ],
   });
   const states: ReceiveState[] = new Array(rows.length);
-  for (const row of found) states[row.n] = row.stored ? "stored" : row.current ? "repeat" : "stale";
+  for (const row of found) {
+    if (row.stored) states[row.n] = row.in_lane ? "laned" : "stored";
+    else states[row.n] = row.current ? "repeat" : "stale";
+  }
   return states;
 }
 
@@ -146,7 +157,9 @@ function encodeRows(rows: readonly ReceiveRow[]): string {
       delivery_id: row.delivery?.id ?? null,
       url: row.delivery?.url ?? null,
       paused: row.delivery?.paused ?? false,
-      lease_token: row.leaseToken,
+      laned: row.laned,
+      order_key: row.orderKey,
+      token: row.leaseToken,
     };
   });
   return JSON.stringify(encoded);

@@ -21,15 +21,16 @@ where d.id = $1 and d.organization_id = $2 and w.organization_id = $2 for share 
 
 // A quick wait holds its lease for $2 milliseconds beyond the time at which its next attempt is due.
 const REQUEUE = `
-update delivery_queue set manual = true, trigger = 'manual', due_at = now(), lease_token = null, started_at = null, held = false,
+update delivery_queue set manual = true, trigger = 'manual', due_at = now(), lease_token = null, started_at = null,
+  held = false, laned = $3,
   resume_at = case when manual then resume_at when lease_token is null then due_at
     else due_at - $2 * interval '1 millisecond' end
 where delivery_id = $1`;
 
 const ENQUEUE = `
 insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, attempts,
-  step, manual, trigger)
-select id, organization_id, webhook_id, destination_id, event_id, now(), attempt_count, attempt_count, true, 'manual'
+  step, manual, trigger, laned)
+select id, organization_id, webhook_id, destination_id, event_id, now(), attempt_count, attempt_count, true, 'manual', $2
 from deliveries where id = $1
 on conflict (delivery_id) do nothing`;
 
@@ -50,6 +51,10 @@ update deliveries set status = 'pending', next_attempt_at = now(), completed_at 
   response_body = null, response_truncated = null, remote_address = null
 where id = $1`;
 
+// A retry by hand is the probe that an open circuit waits for: it stands in the lane before that is served.
+const PROBE = `
+update lanes set circuit_until = now(), next_at = now() where destination_id = $1 and circuit is not null`;
+
 /** Makes a delivery due now for one manual try; resolves to why not, or null when done. */
 export async function retryDelivery(
   pool: Pool,
@@ -59,16 +64,18 @@ export async function retryDelivery(
 ): Promise<RetryRefusal | null> {
   return await transaction(pool, async (client) => {
     const { rows } = await client.query<Destination>(DELIVERY, [deliveryId, organizationId]);
-    const refusal = refuse(rows[0]);
+    const destination = rows[0];
+    const refusal = refuse(destination);
     if (refusal) return refusal;
     const queued = await client.query<{ under_way: boolean }>(
       "select started_at is not null as under_way from delivery_queue where delivery_id = $1 for update",
       [deliveryId],
     );
     if (queued.rows[0]?.under_way) return "under_way";
-    if (queued.rows[0]) await client.query(REQUEUE, [deliveryId, leaseMs]);
+    const isProbe = (await client.query(PROBE, [destination?.id])).rowCount === 1;
+    if (queued.rows[0]) await client.query(REQUEUE, [deliveryId, leaseMs, isProbe]);
     // Another retry may have queued it since; then an attempt is under way, or about to be.
-    else if ((await client.query(ENQUEUE, [deliveryId])).rowCount !== 1) return "under_way";
+    else if ((await client.query(ENQUEUE, [deliveryId, isProbe])).rowCount !== 1) return "under_way";
     await client.query(REOPEN, [deliveryId]);
     return null;
   });

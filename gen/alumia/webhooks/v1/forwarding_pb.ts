@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file alumia/webhooks/v1/forwarding.proto.
  */
 export const file_alumia_webhooks_v1_forwarding: GenFile = /*@__PURE__*/
-  fileDesc("CiNhbHVtaWEvd2ViaG9va3MvdjEvZm9yd2FyZGluZy5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxItIDCgpGb3J3YXJkaW5nEioKBXN0YXRlGAEgASgJQha6SBNyEVIGYWN0aXZlUgdzdG9wcGVkSACIAQESGAoGcmVhc29uGAIgASgJQgPgQQNIAYgBARIzCgpzdG9wcGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDElMKB2hlYWRlcnMYBCADKAsyKy5hbHVtaWEud2ViaG9va3MudjEuRm9yd2FyZGluZy5IZWFkZXJzRW50cnlCFbpIEpoBDxAUIgRyAhhkKgVyAxiAIBIwCgRhdXRoGAUgASgLMiIuYWx1bWlhLndlYmhvb2tzLnYxLkZvcndhcmRpbmdBdXRoEkEKEmNsaWVudF9jZXJ0aWZpY2F0ZRgGIAEoCzIlLmFsdW1pYS53ZWJob29rcy52MS5DbGllbnRDZXJ0aWZpY2F0ZRIUCgdlZDI1NTE5GAcgASgISAKIAQESGAoLcHVibGljX2tleXMYCCADKAlCA+BBAxouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIICgZfc3RhdGVCCQoHX3JlYXNvbkIKCghfZWQyNTUxOSLhAQoORm9yd2FyZGluZ0F1dGgSLgoFYmFzaWMYASABKAsyHS5hbHVtaWEud2ViaG9va3MudjEuQmFzaWNBdXRoSAASMAoGYmVhcmVyGAIgASgLMh4uYWx1bWlhLndlYmhvb2tzLnYxLkJlYXJlckF1dGhIABIxCgdhcGlfa2V5GAMgASgLMh4uYWx1bWlhLndlYmhvb2tzLnYxLkFwaUtleUF1dGhIABIwCgZvYXV0aDIYBCABKAsyHi5hbHVtaWEud2ViaG9va3MudjEuT0F1dGgyQXV0aEgAQggKBnNjaGVtZSJDCglCYXNpY0F1dGgSGgoIdXNlcm5hbWUYASABKAlCCLpIBXIDGIAIEhoKCHBhc3N3b3JkGAIgASgJQgi6SAVyAxiAICIlCgpCZWFyZXJBdXRoEhcKBXRva2VuGAEgASgJQgi6SAVyAxiAICI8CgpBcGlLZXlBdXRoEhUKBG5hbWUYASABKAlCB7pIBHICGGQSFwoFdmFsdWUYAiABKAlCCLpIBXIDGIAgIo8CCgpPQXV0aDJBdXRoEhsKCXRva2VuX3VybBgBIAEoCUIIukgFcgMYgBASGwoJY2xpZW50X2lkGAIgASgJQgi6SAVyAxiACBIfCg1jbGllbnRfc2VjcmV0GAMgASgJQgi6SAVyAxiAIBIcCgVzY29wZRgEIAEoCUIIukgFcgMYgBBIAIgBARIfCghhdWRpZW5jZRgFIAEoCUIIukgFcgMYgBBIAYgBARI2ChVjbGllbnRfYXV0aGVudGljYXRpb24YBiABKAlCErpID3INUgViYXNpY1IEYm9keUgCiAEBQggKBl9zY29wZUILCglfYXVkaWVuY2VCGAoWX2NsaWVudF9hdXRoZW50aWNhdGlvbiLDAQoRQ2xpZW50Q2VydGlmaWNhdGUSHQoLY2VydGlmaWNhdGUYASABKAlCCLpIBXIDGJBOEhUKA2tleRgCIAEoCUIIukgFcgMYgCASFAoHc3ViamVjdBgDIAEoCUID4EEDEhMKBmlzc3VlchgEIAEoCUID4EEDEjMKCmV4cGlyZXNfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSGAoLZmluZ2VycHJpbnQYBiABKAlCA+BBA2IGcHJvdG8z", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_timestamp]);
+  fileDesc("CiNhbHVtaWEvd2ViaG9va3MvdjEvZm9yd2FyZGluZy5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIoUECgpGb3J3YXJkaW5nEioKBXN0YXRlGAEgASgJQha6SBNyEVIGYWN0aXZlUgdzdG9wcGVkSACIAQESGAoGcmVhc29uGAIgASgJQgPgQQNIAYgBARIzCgpzdG9wcGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDElMKB2hlYWRlcnMYBCADKAsyKy5hbHVtaWEud2ViaG9va3MudjEuRm9yd2FyZGluZy5IZWFkZXJzRW50cnlCFbpIEpoBDxAUIgRyAhhkKgVyAxiAIBIwCgRhdXRoGAUgASgLMiIuYWx1bWlhLndlYmhvb2tzLnYxLkZvcndhcmRpbmdBdXRoEkEKEmNsaWVudF9jZXJ0aWZpY2F0ZRgGIAEoCzIlLmFsdW1pYS53ZWJob29rcy52MS5DbGllbnRDZXJ0aWZpY2F0ZRIUCgdlZDI1NTE5GAcgASgISAKIAQESGAoLcHVibGljX2tleXMYCCADKAlCA+BBAxIxCgdjaXJjdWl0GAkgASgLMhsuYWx1bWlhLndlYmhvb2tzLnYxLkNpcmN1aXRCA+BBAxouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIICgZfc3RhdGVCCQoHX3JlYXNvbkIKCghfZWQyNTUxOSJ6CgdDaXJjdWl0Eg0KBXN0YXRlGAEgASgJEi0KCW9wZW5lZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNbmV4dF9wcm9iZV9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi4QEKDkZvcndhcmRpbmdBdXRoEi4KBWJhc2ljGAEgASgLMh0uYWx1bWlhLndlYmhvb2tzLnYxLkJhc2ljQXV0aEgAEjAKBmJlYXJlchgCIAEoCzIeLmFsdW1pYS53ZWJob29rcy52MS5CZWFyZXJBdXRoSAASMQoHYXBpX2tleRgDIAEoCzIeLmFsdW1pYS53ZWJob29rcy52MS5BcGlLZXlBdXRoSAASMAoGb2F1dGgyGAQgASgLMh4uYWx1bWlhLndlYmhvb2tzLnYxLk9BdXRoMkF1dGhIAEIICgZzY2hlbWUiQwoJQmFzaWNBdXRoEhoKCHVzZXJuYW1lGAEgASgJQgi6SAVyAxiACBIaCghwYXNzd29yZBgCIAEoCUIIukgFcgMYgCAiJQoKQmVhcmVyQXV0aBIXCgV0b2tlbhgBIAEoCUIIukgFcgMYgCAiPAoKQXBpS2V5QXV0aBIVCgRuYW1lGAEgASgJQge6SARyAhhkEhcKBXZhbHVlGAIgASgJQgi6SAVyAxiAICKPAgoKT0F1dGgyQXV0aBIbCgl0b2tlbl91cmwYASABKAlCCLpIBXIDGIAQEhsKCWNsaWVudF9pZBgCIAEoCUIIukgFcgMYgAgSHwoNY2xpZW50X3NlY3JldBgDIAEoCUIIukgFcgMYgCASHAoFc2NvcGUYBCABKAlCCLpIBXIDGIAQSACIAQESHwoIYXVkaWVuY2UYBSABKAlCCLpIBXIDGIAQSAGIAQESNgoVY2xpZW50X2F1dGhlbnRpY2F0aW9uGAYgASgJQhK6SA9yDVIFYmFzaWNSBGJvZHlIAogBAUIICgZfc2NvcGVCCwoJX2F1ZGllbmNlQhgKFl9jbGllbnRfYXV0aGVudGljYXRpb24iwwEKEUNsaWVudENlcnRpZmljYXRlEh0KC2NlcnRpZmljYXRlGAEgASgJQgi6SAVyAxiQThIVCgNrZXkYAiABKAlCCLpIBXIDGIAgEhQKB3N1YmplY3QYAyABKAlCA+BBAxITCgZpc3N1ZXIYBCABKAlCA+BBAxIzCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEhgKC2ZpbmdlcnByaW50GAYgASgJQgPgQQNiBnByb3RvMw", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
  * Forwarding tells whether a webhook's `url` is being delivered to, and what that destination is shown. Secrets are
@@ -83,6 +83,13 @@ export type Forwarding = Message<"alumia.webhooks.v1.Forwarding"> & {
    * @generated from field: repeated string public_keys = 8;
    */
   publicKeys: string[];
+
+  /**
+   * Whether the destination is left alone for a while because it fails.
+   *
+   * @generated from field: alumia.webhooks.v1.Circuit circuit = 9;
+   */
+  circuit?: Circuit | undefined;
 };
 
 /**
@@ -91,6 +98,44 @@ export type Forwarding = Message<"alumia.webhooks.v1.Forwarding"> & {
  */
 export const ForwardingSchema: GenMessage<Forwarding> = /*@__PURE__*/
   messageDesc(file_alumia_webhooks_v1_forwarding, 0);
+
+/**
+ * Circuit tells whether attempts are made. It opens where at least half of 20 attempts or more of about a minute failed by
+ * the destination's fault (no answer, 429, 5xx). While it is open nothing is sent and schedules stand still. From time
+ * to time one delivery is tried: if the destination answers, the circuit closes; else it stays open for twice as long, up
+ * to five minutes. A retry by hand is such a try; another `url`, or `state` set to "active", closes it.
+ *
+ * @generated from message alumia.webhooks.v1.Circuit
+ */
+export type Circuit = Message<"alumia.webhooks.v1.Circuit"> & {
+  /**
+   * "closed", "open", or "half_open" while one delivery is tried.
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * When it opened.
+   *
+   * @generated from field: google.protobuf.Timestamp opened_at = 2;
+   */
+  openedAt?: Timestamp | undefined;
+
+  /**
+   * When one delivery may be tried.
+   *
+   * @generated from field: google.protobuf.Timestamp next_probe_at = 3;
+   */
+  nextProbeAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.Circuit.
+ * Use `create(CircuitSchema)` to create a new message.
+ */
+export const CircuitSchema: GenMessage<Circuit> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_forwarding, 1);
 
 /**
  * ForwardingAuth is one way to authenticate to a destination.
@@ -143,7 +188,7 @@ export type ForwardingAuth = Message<"alumia.webhooks.v1.ForwardingAuth"> & {
  * Use `create(ForwardingAuthSchema)` to create a new message.
  */
 export const ForwardingAuthSchema: GenMessage<ForwardingAuth> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_forwarding, 1);
+  messageDesc(file_alumia_webhooks_v1_forwarding, 2);
 
 /**
  * BasicAuth is a name and a password (RFC 7617).
@@ -171,7 +216,7 @@ export type BasicAuth = Message<"alumia.webhooks.v1.BasicAuth"> & {
  * Use `create(BasicAuthSchema)` to create a new message.
  */
 export const BasicAuthSchema: GenMessage<BasicAuth> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_forwarding, 2);
+  messageDesc(file_alumia_webhooks_v1_forwarding, 3);
 
 /**
  * BearerAuth is a token (RFC 6750).
@@ -192,7 +237,7 @@ export type BearerAuth = Message<"alumia.webhooks.v1.BearerAuth"> & {
  * Use `create(BearerAuthSchema)` to create a new message.
  */
 export const BearerAuthSchema: GenMessage<BearerAuth> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_forwarding, 3);
+  messageDesc(file_alumia_webhooks_v1_forwarding, 4);
 
 /**
  * ApiKeyAuth is a header with a key.
@@ -220,7 +265,7 @@ export type ApiKeyAuth = Message<"alumia.webhooks.v1.ApiKeyAuth"> & {
  * Use `create(ApiKeyAuthSchema)` to create a new message.
  */
 export const ApiKeyAuthSchema: GenMessage<ApiKeyAuth> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_forwarding, 4);
+  messageDesc(file_alumia_webhooks_v1_forwarding, 5);
 
 /**
  * OAuth2Auth gets tokens by the client credentials grant (RFC 6749 section 4.4). A token is kept until it is about to
@@ -279,7 +324,7 @@ export type OAuth2Auth = Message<"alumia.webhooks.v1.OAuth2Auth"> & {
  * Use `create(OAuth2AuthSchema)` to create a new message.
  */
 export const OAuth2AuthSchema: GenMessage<OAuth2Auth> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_forwarding, 5);
+  messageDesc(file_alumia_webhooks_v1_forwarding, 6);
 
 /**
  * ClientCertificate is an X.509 certificate and its private key.
@@ -335,5 +380,5 @@ export type ClientCertificate = Message<"alumia.webhooks.v1.ClientCertificate"> 
  * Use `create(ClientCertificateSchema)` to create a new message.
  */
 export const ClientCertificateSchema: GenMessage<ClientCertificate> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_forwarding, 6);
+  messageDesc(file_alumia_webhooks_v1_forwarding, 7);
 

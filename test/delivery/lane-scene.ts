@@ -1,0 +1,110 @@
+/** A store with lanes and nobody who serves them but the test, whose clock the test moves. */
+import { randomUUID } from "node:crypto";
+import type { Pool } from "pg";
+import { newId } from "../../src/core/ids.ts";
+import { NO_TIMES } from "../../src/outbound/request.ts";
+import type { ClaimedDelivery } from "../../src/store/sql/claim.ts";
+import { completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
+import { mendLanes } from "../../src/store/sql/lanes.ts";
+import { type ServeOptions, serveLanes } from "../../src/store/sql/serve.ts";
+
+const LEASE_MS = 60_000;
+const NOBODY = "00000000-0000-0000-0000-000000000000";
+
+export async function insertLanedWebhook(
+  pool: Pool,
+  delivery: object | null,
+  organizationId = randomUUID(),
+): Promise<{ id: string; organizationId: string }> {
+  const id = randomUUID();
+  await pool.query("insert into organizations (id, name) values ($1, 'o') on conflict do nothing", [organizationId]);
+  await pool.query(
+    `insert into webhooks (id, organization_id, name, url, source, events, status, delivery, created_at, updated_at)
+     values ($1, $2, 'w', 'https://example.com/', 'custom', '{}', 'active', $3, now(), now())`,
+    [id, organizationId, delivery],
+  );
+  await pool.query("insert into webhook_counters (webhook_id, organization_id) values ($1, $2)", [id, organizationId]);
+  return { id, organizationId };
+}
+
+export interface LanedRow {
+  readonly key?: string | null;
+  readonly step?: number;
+  readonly manual?: boolean;
+}
+
+/** Deliveries that wait in the webhook's lane, in this order; resolves to their ids. */
+export async function insertLaned(
+  pool: Pool,
+  webhook: { readonly id: string; readonly organizationId: string },
+  rows: readonly LanedRow[],
+): Promise<string[]> {
+  const ids = rows.map(() => newId());
+  const columns = [
+    rows.map(({ key }) => key ?? null),
+    rows.map(({ step = 0 }) => step),
+    rows.map(({ manual = false }) => manual),
+  ];
+  await pool.query(
+    `with owed as (
+       insert into deliveries (id, organization_id, webhook_id, destination_id, event_id, url, status, created_at, updated_at)
+       select id, $2, $3, $3, id, 'https://example.com/', 'pending', now(), now() from unnest($1::uuid[]) id)
+     insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, laned, step,
+       manual, order_key, ordered_at)
+     select i.id, $2, $3, $3, i.id, now(), true, i.step, i.manual, convert_to(i.key, 'utf8'),
+       case when i.key is not null then now() end
+     from unnest($1::uuid[], $4::text[], $5::int[], $6::bool[]) i (id, key, step, manual)`,
+    [ids, webhook.organizationId, webhook.id, ...columns],
+  );
+  await mendLanes(pool);
+  return ids;
+}
+
+/** What one serving takes; there is room for everything unless the options say otherwise. */
+export async function serve(pool: Pool, options: Partial<ServeOptions> = {}): Promise<readonly ClaimedDelivery[]> {
+  const { claimed } = await serveLanes(pool, {
+    limit: 100,
+    leaseMs: LEASE_MS,
+    after: NOBODY,
+    except: [],
+    exceptOrganizations: [],
+    laneRowsMax: 100,
+    destinationRooms: new Map(),
+    organizationRooms: new Map(),
+    ...options,
+  });
+  return claimed;
+}
+
+export async function finish(pool: Pool, delivery: ClaimedDelivery, next: NextState): Promise<void> {
+  const attempt = {
+    ...delivery,
+    succeeded: next.kind === "succeeded",
+    url: "https://example.com/",
+    startedAtMs: Date.now(),
+    durationMs: 1,
+    times: NO_TIMES,
+    statusCode: 200,
+    errorCode: null,
+    errorMessage: null,
+    senderVersion: null,
+    credentialHeaders: null,
+    responseHeaders: [],
+    responseBody: Buffer.alloc(0),
+    responseTruncated: false,
+    remoteAddress: null,
+    next,
+  };
+  const [held] = await completeAttempts(pool, [attempt], LEASE_MS);
+  if (!held) throw new Error("the lease was lost");
+}
+
+/** Moves the clock: everything that the store waits for comes so much earlier. */
+export async function advance(pool: Pool, ms: number): Promise<void> {
+  const earlier = (column: string) => `${column} = ${column} - $1 * interval '1 millisecond'`;
+  await pool.query(`update delivery_queue set ${earlier("due_at")} where lease_token is null`, [ms]);
+  await pool.query(
+    `update lanes set ${["next_at", "paid_until", "circuit_until"].map(earlier).join(", ")} where next_at < 'infinity'`,
+    [ms],
+  );
+}
