@@ -1,6 +1,7 @@
 /** `npm run bench [-- NAME …]`: how fast the parts are, each beside a baseline that runs in the same minute. */
 import { edgeBench } from "./edge.ts";
 import { inTime } from "./in-time.ts";
+import { isolationBench } from "./isolation.ts";
 import { writeReport } from "./report.ts";
 import { serviceBench } from "./service.ts";
 import { verifyBench } from "./verify.ts";
@@ -9,6 +10,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   service: serviceBench,
   edge: () => inTime("edge", 30, edgeBench),
   verify: verifyBench,
+  isolation: () => inTime("isolation", 70, isolationBench),
 };
 
 const RESULTS = "bench-results.json";

@@ -30,6 +30,10 @@ const SERVERS = {
     request.resume();
     request.on("end", () => response.writeHead(200, { "content-length": 2 }).end("ok"));
   },
+  /** A destination that accepts everything and never answers. */
+  silent: (): RequestListener => (request) => {
+    request.resume();
+  },
 } satisfies Record<string, (setting: PlainServer) => RequestListener>;
 
 const setting = JSON.parse(process.argv[2] ?? "") as PlainServer;
