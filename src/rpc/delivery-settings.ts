@@ -1,5 +1,5 @@
 /** A webhook's delivery settings: message ↔ the plain form that is validated and stored, which is its JSON. */
-import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { create, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import {
   type DeliverySettings as DeliverySettingsMessage,
   DeliverySettingsSchema,
@@ -12,9 +12,13 @@ export function deliverySettingsOf(message: DeliverySettingsMessage): DeliverySe
   return toJson(DeliverySettingsSchema, message) as DeliverySettings;
 }
 
+/** What most webhooks have: one message for all of them, which nobody changes. */
+const PLAIN = create(DeliverySettingsSchema);
+
 /** Every setting, set or not; what a later version has stored besides is left out. */
 export function deliverySettingsMessage(settings: object | null | undefined): DeliverySettingsMessage {
-  return fromJson(DeliverySettingsSchema, (settings ?? {}) as JsonValue, { ignoreUnknownFields: true });
+  if (!settings) return PLAIN;
+  return fromJson(DeliverySettingsSchema, settings as JsonValue, { ignoreUnknownFields: true });
 }
 
 const PATHS = maskPaths(DeliverySettingsSchema);
