@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import { createClient, createPolicy, createWorker, withAdvice } from "./app-delivery.ts";
+import { createHistory } from "./app-history.ts";
 import { createObserving, metricsPlace, type Observing } from "./app-observing.ts";
 import { createPublishedKeys } from "./app-published-keys.ts";
 import { createReceiving } from "./app-receiving.ts";
@@ -9,13 +10,10 @@ import { type Clock, systemClock } from "./clock.ts";
 import { addressRanges, type Config, ConfigError, LIMITS, type Limits, partitionPlan } from "./config.ts";
 import { ApiKeys } from "./core/api-keys.ts";
 import { bootstrap } from "./core/bootstrap.ts";
-import { Deliveries } from "./core/deliveries.ts";
-import { Events } from "./core/events.ts";
 import { noteDatabaseTime } from "./core/ids.ts";
 import { ReceivingWebhook } from "./core/receiving-webhook.ts";
 import { SecretCaptures } from "./core/secret-captures.ts";
 import { Signatures } from "./core/signatures.ts";
-import { TraceLists } from "./core/trace-lists.ts";
 import { WebhookLoader } from "./core/webhook-loader.ts";
 import { Webhooks } from "./core/webhooks.ts";
 import type { DeliveryWorker } from "./delivery/worker.ts";
@@ -190,9 +188,7 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
   const rpc = createRpcServer({
     webhooks,
     captures,
-    events: new Events({ orm, pool, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax, wake }),
-    traces: new TraceLists({ orm }),
-    deliveries: new Deliveries({ orm, pool, leaseMs: config.deliveryLeaseMs, observer, wake }),
+    ...createHistory({ config, limits, observer, store, wake }),
     apiKeys,
     signatures: new Signatures({ loader, receiver, keys, clock, publicUrl: config.publicUrl }),
     receiver,

@@ -138,6 +138,10 @@ export const LIMITS = Object.freeze({
   /** Bytes of bodies that a worker holds, and of one that a claim brings along. */
   deliveryBytesMax: 128 * 1024 * 1024,
   deliverySmallBytesMax: 64 * 1024,
+  /** Filtered lists: rows that one page examines and rows of one step, and how long a page may look, milliseconds. */
+  scanRowsMax: 100_000,
+  scanStepRowsMax: 5_000,
+  scanMsMax: 2_000,
   /** Connections of the pools: hot statements, entity reads. */
   hotPoolConnectionsMax: 8,
   ormPoolConnectionsMax: 8,

@@ -1,4 +1,4 @@
-/** Deliveries and their attempts, and the manual retry. */
+/** Deliveries and their attempts, the manual retry, and giving up. */
 import type { EntityManager } from "@mikro-orm/postgresql";
 import type { Pool } from "pg";
 import { AppError } from "../errors.ts";
@@ -7,9 +7,13 @@ import { Delivery, DeliveryAttempt, type DeliveryStatus } from "../store/entitie
 import { Event, type HeaderList } from "../store/entities/event.ts";
 import { Webhook } from "../store/entities/webhook.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
+import { type CancelRefusal, cancelDelivery } from "../store/sql/cancel.ts";
+import { type DeliveryFilter, stepThroughDeliveries } from "../store/sql/delivery-scan.ts";
 import { type RetryRefusal, retryDelivery } from "../store/sql/redeliver.ts";
+import type { StepBounds } from "../store/sql/scan.ts";
 import type { Caller } from "./caller.ts";
-import { findPage, type Page, type PageRequest } from "./pages.ts";
+import type { PageRequest } from "./pages.ts";
+import { idRange, type ScannedPage, type Scans, type TimeRange, typePattern } from "./scans.ts";
 import { sentHeaders } from "./sent-headers.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
 
@@ -31,42 +35,68 @@ export interface DeliveryDetail extends DeliveryView {
   readonly attempts: readonly AttemptView[];
 }
 
-const REFUSALS: Readonly<Record<RetryRefusal, () => AppError>> = {
+/** Which deliveries are wanted; undefined and empty: whichever. */
+export interface DeliveryQuery extends TimeRange {
+  readonly webhookId: string | undefined;
+  readonly statuses: readonly string[];
+  readonly type: string | undefined;
+  readonly errorCode: string | undefined;
+  readonly eventId: string | undefined;
+}
+
+const REFUSALS: Readonly<Record<RetryRefusal | CancelRefusal, () => AppError>> = {
   not_found: () => new AppError("NOT_FOUND", "no such delivery"),
-  under_way: () => new AppError("CONFLICT", "an attempt of this delivery is under way; retry when it has ended"),
+  under_way: () => new AppError("CONFLICT", "an attempt of this delivery is under way; try again when it has ended"),
+  finished: () => new AppError("CONFLICT", "the delivery is finished; there is nothing to cancel"),
   paused: () => new AppError("CONFLICT", "the webhook is not active; make it active, then retry"),
   stopped: () => new AppError("CONFLICT", 'forwarding is stopped; set forwarding.state to "active", then retry'),
   no_url: () => new AppError("CONFLICT", "the webhook has no url to deliver to; set one, then retry"),
 };
 
+export interface DeliveriesOptions {
+  readonly orm: Orm;
+  readonly pool: Pool;
+  readonly scanPool: Pool;
+  readonly scans: Scans;
+  readonly leaseMs: number;
+  readonly observer: Observer;
+  readonly wake: () => void;
+}
+
 export class Deliveries {
   readonly #orm: Orm;
   readonly #pool: Pool;
+  readonly #scanPool: Pool;
+  readonly #scans: Scans;
   readonly #leaseMs: number;
   readonly #observer: Observer;
   readonly #wake: () => void;
 
   /** `wake` tells the delivery loop that something is due. */
-  constructor(options: { orm: Orm; pool: Pool; leaseMs: number; observer: Observer; wake: () => void }) {
+  constructor(options: DeliveriesOptions) {
     this.#orm = options.orm;
     this.#observer = options.observer;
     this.#pool = options.pool;
+    this.#scanPool = options.scanPool;
+    this.#scans = options.scans;
     this.#leaseMs = options.leaseMs;
     this.#wake = options.wake;
   }
 
-  async listOfWebhook(
-    caller: Caller,
-    webhookId: string,
-    request: PageRequest & { readonly status: string | undefined },
-  ): Promise<Page<DeliveryView>> {
+  /** The organization's deliveries, or those of one webhook, newest first. */
+  async list(caller: Caller, request: PageRequest & DeliveryQuery): Promise<ScannedPage<DeliveryView>> {
+    const filter = deliveryFilter(caller, request);
     const em = organizationScope(this.#orm, caller.organizationId);
-    const webhook = await em.findOne(Webhook, { id: webhookId });
-    if (!webhook) throw noSuchWebhook();
-    const where = { webhookId, ...statusFilter(request.status as DeliveryStatus | undefined) };
-    const page = await findPage(em, Delivery, where, request, false);
-    const last = await lastAttempts(em, page.items);
-    const items = page.items.map((delivery) => viewOf(delivery, webhook, last.get(delivery.id)));
+    if (filter.webhookId !== null && !(await em.findOne(Webhook, { id: filter.webhookId }))) throw noSuchWebhook();
+    const step = (bounds: StepBounds) => stepThroughDeliveries(this.#scanPool, filter, bounds);
+    const page = await this.#scans.page(caller.organizationId, request, step);
+    const deliveries = await em.find(Delivery, { id: { $in: page.items } }, { orderBy: { id: "desc" } });
+    const webhooks = await webhooksOf(em, deliveries);
+    const last = await lastAttempts(em, deliveries);
+    const items = deliveries.flatMap((delivery) => {
+      const webhook = webhooks.get(delivery.webhookId);
+      return webhook ? [viewOf(delivery, webhook, last.get(delivery.id))] : [];
+    });
     return { ...page, items };
   }
 
@@ -94,14 +124,26 @@ export class Deliveries {
     this.#wake();
     return detail;
   }
+
+  /** Gives it up. CONFLICT while an attempt is under way or where it is finished. */
+  async cancel(caller: Caller, id: string): Promise<DeliveryDetail> {
+    const refusal = await cancelDelivery(this.#pool, caller.organizationId, id);
+    if (refusal) throw REFUSALS[refusal]();
+    return await this.get(caller, id);
+  }
 }
 
-const TROUBLE: readonly DeliveryStatus[] = ["failed", "paused", "canceled"];
-
-/** States of trouble have an index of their own. */
-function statusFilter(status: DeliveryStatus | undefined) {
-  if (!status) return {};
-  return TROUBLE.includes(status) ? { status, troubled: true } : { status };
+/** The filter that a query means. BAD_REQUEST where a field can match nothing. */
+export function deliveryFilter(caller: Caller, query: DeliveryQuery): DeliveryFilter {
+  return {
+    organizationId: caller.organizationId,
+    webhookId: query.webhookId ?? null,
+    statuses: query.statuses as readonly DeliveryStatus[],
+    type: typePattern(query.type),
+    errorCode: query.errorCode ?? null,
+    eventId: query.eventId ?? null,
+    ...idRange(query),
+  };
 }
 
 export function viewOf(delivery: Delivery, webhook: Webhook, lastAttempt: DeliveryAttempt | undefined): DeliveryView {
@@ -119,4 +161,14 @@ export async function lastAttempts(
   const keys = attempted.map((delivery) => ({ deliveryId: delivery.id, number: delivery.attemptCount }));
   const attempts = await em.find(DeliveryAttempt, { $or: keys });
   return new Map(attempts.map((attempt) => [attempt.deliveryId, attempt]));
+}
+
+/** The webhooks of these rows, by id. Those that are deleted are missing. */
+export async function webhooksOf(
+  em: EntityManager,
+  rows: readonly { readonly webhookId: string }[],
+): Promise<Map<string, Webhook>> {
+  if (rows.length === 0) return new Map();
+  const webhooks = await em.find(Webhook, { id: { $in: [...new Set(rows.map((row) => row.webhookId))] } });
+  return new Map(webhooks.map((webhook) => [webhook.id, webhook]));
 }

@@ -7,13 +7,16 @@ import { Delivery } from "../store/entities/delivery.ts";
 import { Event, type HeaderList } from "../store/entities/event.ts";
 import { Webhook } from "../store/entities/webhook.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
+import { type EventFilter, stepThroughEvents } from "../store/sql/event-scan.ts";
 import { replayEvent } from "../store/sql/redeliver.ts";
+import type { StepBounds } from "../store/sql/scan.ts";
 import { matchesAllowlist } from "./allowlist.ts";
 import type { Caller } from "./caller.ts";
-import { type DeliveryView, viewOf } from "./deliveries.ts";
+import { type DeliveryView, viewOf, webhooksOf } from "./deliveries.ts";
 import { exactText } from "./exact-text.ts";
 import { newId } from "./ids.ts";
-import { findPage, type Page, type PageRequest } from "./pages.ts";
+import type { PageRequest } from "./pages.ts";
+import { idRange, type ScannedPage, type Scans, type TimeRange, typePattern } from "./scans.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
 
 export interface EventView {
@@ -35,43 +38,58 @@ export interface EventBody {
   readonly body: Buffer;
 }
 
+/** Which events are wanted; undefined and empty: whichever. */
+export interface EventQuery extends TimeRange {
+  readonly webhookId: string | undefined;
+  readonly statuses: readonly string[];
+  readonly type: string | undefined;
+  readonly verified: boolean | undefined;
+  readonly sourceEventId: string | undefined;
+}
+
+export interface EventsOptions {
+  readonly orm: Orm;
+  readonly pool: Pool;
+  readonly scanPool: Pool;
+  readonly scans: Scans;
+  readonly inlineBodyBytesMax: number;
+  readonly wake: () => void;
+}
+
 const noSuchEvent = () => new AppError("NOT_FOUND", "no such event");
 
 export class Events {
   readonly #orm: Orm;
   readonly #pool: Pool;
+  readonly #scanPool: Pool;
+  readonly #scans: Scans;
   readonly #inlineBodyBytesMax: number;
   readonly #wake: () => void;
 
   /** `wake` tells the delivery loop that something is due. */
-  constructor(options: { orm: Orm; pool: Pool; inlineBodyBytesMax: number; wake: () => void }) {
+  constructor(options: EventsOptions) {
     this.#orm = options.orm;
     this.#pool = options.pool;
+    this.#scanPool = options.scanPool;
+    this.#scans = options.scans;
     this.#inlineBodyBytesMax = options.inlineBodyBytesMax;
     this.#wake = options.wake;
   }
 
-  async listOfWebhook(caller: Caller, webhookId: string, request: PageRequest): Promise<Page<EventView>> {
+  /**
+   * The organization's events, or those of one webhook, newest first. Those of deleted webhooks are no longer shown,
+   * though a purge may not have reached them.
+   */
+  async list(caller: Caller, request: PageRequest & EventQuery): Promise<ScannedPage<EventView>> {
+    const filter = eventFilter(caller, request);
     const em = organizationScope(this.#orm, caller.organizationId);
-    const webhook = await em.findOne(Webhook, { id: webhookId });
-    if (!webhook) throw noSuchWebhook();
-    const page = await findPage(em, Event, { webhookId }, request, false);
-    return { ...page, items: page.items.map((event) => ({ event, webhookName: webhook.name })) };
-  }
-
-  /** The organization's events. Those of deleted webhooks are no longer shown, though a purge may not have reached them. */
-  async list(caller: Caller, request: PageRequest): Promise<Page<EventView>> {
-    const em = organizationScope(this.#orm, caller.organizationId);
-    const purging = await em.execute<{ webhook_id: string }[]>(
-      "select webhook_id from purges where organization_id = ?",
-      [caller.organizationId],
-    );
-    const where = purging.length > 0 ? { webhookId: { $nin: purging.map((row) => row.webhook_id) } } : {};
-    const page = await findPage(em, Event, where, request, false);
-    const webhooks = await em.find(Webhook, { id: { $in: [...new Set(page.items.map((event) => event.webhookId))] } });
-    const names = new Map(webhooks.map((webhook) => [webhook.id, webhook.name]));
-    const items = page.items.flatMap((event) => {
-      const webhookName = names.get(event.webhookId);
+    if (filter.webhookId !== null && !(await em.findOne(Webhook, { id: filter.webhookId }))) throw noSuchWebhook();
+    const step = (bounds: StepBounds) => stepThroughEvents(this.#scanPool, filter, bounds);
+    const page = await this.#scans.page(caller.organizationId, request, step);
+    const events = await em.find(Event, { id: { $in: page.items } }, { orderBy: { id: "desc" } });
+    const webhooks = await webhooksOf(em, events);
+    const items = events.flatMap((event) => {
+      const webhookName = webhooks.get(event.webhookId)?.name;
       return webhookName === undefined ? [] : [{ event, webhookName }];
     });
     return { ...page, items };
@@ -114,6 +132,18 @@ export class Events {
     if (!event || !webhook) throw noSuchEvent();
     return { event, webhook };
   }
+}
+
+function eventFilter(caller: Caller, query: EventQuery): EventFilter {
+  return {
+    organizationId: caller.organizationId,
+    webhookId: query.webhookId ?? null,
+    statuses: query.statuses,
+    type: typePattern(query.type),
+    verified: query.verified ?? null,
+    sourceEventId: query.sourceEventId ?? null,
+    ...idRange(query),
+  };
 }
 
 /** The types under which an event may match an allowlist: of a batch, those of all its events. */

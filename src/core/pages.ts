@@ -42,7 +42,7 @@ export async function findPage<Entity extends { id: string }>(
 }
 
 /** Refuses what no list of ours can have issued. */
-function checkCursor(cursor: string, byCreation: boolean): string {
+export function checkCursor(cursor: string, byCreation: boolean): string {
   try {
     const parts = Cursor.decode(cursor);
     const id = parts.at(-1);

@@ -1,12 +1,17 @@
 import { toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
-import type { Events } from "../core/events.ts";
+import type {
+  EventService,
+  ListEventsRequest,
+  ListWebhookEventsRequest,
+} from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
+import type { Events, EventView } from "../core/events.ts";
+import type { ScannedPage } from "../core/scans.ts";
 import type { Signatures } from "../core/signatures.ts";
 import { callerOf } from "./context.ts";
 import { deliverySummary, eventMessage, eventSummary } from "./messages.ts";
-import { pageFields, pageRequest } from "./page-request.ts";
+import { pageRequest, scannedPageFields, timeRange } from "./page-request.ts";
 
 /** Items of a page where no limit is asked for. */
 const LIMIT_DEFAULT = 50;
@@ -19,16 +24,10 @@ export function eventService(
 ): ServiceImpl<typeof EventService> {
   return {
     async listWebhookEvents(request, context) {
-      const page = await events.listOfWebhook(
-        callerOf(context),
-        request.webhookId,
-        pageRequest(request, LIMIT_DEFAULT),
-      );
-      return { items: page.items.map(eventSummary), ...pageFields(page) };
+      return pageMessage(await events.list(callerOf(context), listRequest(request, LIMIT_DEFAULT)));
     },
     async listEvents(request, context) {
-      const page = await events.list(callerOf(context), pageRequest(request, RECENT_LIMIT_DEFAULT));
-      return { items: page.items.map(eventSummary), ...pageFields(page) };
+      return pageMessage(await events.list(callerOf(context), listRequest(request, RECENT_LIMIT_DEFAULT)));
     },
     async getEvent({ id }, context) {
       return { event: eventMessage(await events.get(callerOf(context), id)) };
@@ -53,4 +52,14 @@ export function eventService(
       return { event: eventMessage(await events.get(caller, receipt.eventId)) };
     },
   };
+}
+
+function listRequest(request: ListEventsRequest | ListWebhookEventsRequest, limitDefault: number) {
+  const { webhookId, status, type, verified, sourceEventId } = request;
+  const filter = { webhookId, statuses: status, type, verified, sourceEventId, ...timeRange(request) };
+  return { ...pageRequest(request, limitDefault), ...filter };
+}
+
+function pageMessage(page: ScannedPage<EventView>) {
+  return { items: page.items.map(eventSummary), ...scannedPageFields(page) };
 }

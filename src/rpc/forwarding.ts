@@ -100,8 +100,8 @@ export function forwardingMessage({ webhook, forwarding, lane }: WebhookView): F
     publicKeys: [...publicKeys],
     circuit: {
       state: lane?.circuit ?? "closed",
-      ...(lane?.openedAt && { openedAt: timestampFromDate(lane.openedAt) }),
-      ...(lane?.circuit === "open" && lane.circuitUntil && { nextProbeAt: timestampFromDate(lane.circuitUntil) }),
+      ...(lane?.openedAt && { openedAt: timestamp(lane.openedAt) }),
+      ...(lane?.circuit === "open" && lane.circuitUntil && { nextProbeAt: timestamp(lane.circuitUntil) }),
     },
   } satisfies MessageInitShape<typeof ForwardingSchema>);
 }

@@ -9,12 +9,13 @@ import { Verification } from "./migrations/0004-verification.ts";
 import { AttemptsAndCredentials } from "./migrations/0005-attempts-and-credentials.ts";
 import { SecretCaptures } from "./migrations/0006-secret-captures.ts";
 import { Isolation } from "./migrations/0007-isolation.ts";
+import { Steering } from "./migrations/0008-steering.ts";
 import { ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { poolOptions, type StoreConnection } from "./pool.ts";
 
 /** Advisory lock key of the migrations ("alumia" in ASCII). */
 const MIGRATION_LOCK = 0x616c756d6961;
-const MIGRATIONS = [Initial, LeanHistory, Receiving, Verification, AttemptsAndCredentials, SecretCaptures, Isolation];
+const MIGRATIONS = [Initial, LeanHistory, Receiving, Verification, AttemptsAndCredentials, SecretCaptures, Isolation, Steering];
 
 /**
  * Brings the schema up to date and returns the names of the migrations applied. Any number of processes may call

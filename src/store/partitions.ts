@@ -44,6 +44,9 @@ export interface Partition extends Span {
 /** Rows of a new partition that are moved over from the default one; more stay there. */
 const MOVED_ROWS_MAX = 2_000;
 
+/** The last time that the 48 bits of a UUIDv7 can hold, milliseconds. */
+export const UUID_TIME_MS_MAX = 2 ** 48 - 1;
+
 /** The smallest UUID whose UUIDv7 timestamp (RFC 9562 §5.7) is the given millisecond. */
 export function uuidLowerBound(timestampMs: number): string {
   const hex = timestampMs.toString(16).padStart(12, "0");

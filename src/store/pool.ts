@@ -17,14 +17,20 @@ export interface StoreConnection {
 /** A plan made while a table is small must not scan it once it is large: keep the planner on the indexes. */
 const BY_INDEX = "-c enable_seqscan=off -c jit=off";
 
+/** Pools whose statements are planned each time, with their values in view. */
+const PLANNED_ANEW: readonly PoolName[] = ["scan", "upkeep"];
+
 /** How much longer than the server we wait for a statement, milliseconds. */
 const QUERY_SLACK_MS = 5_000;
 
 /** Most connections that work behind the scenes takes: one for each chore, and two more for the doctor's turn and steps. */
 const UPKEEP_CONNECTIONS_MAX = 5;
 
+/** Connections that looks through lists take: long ones take half of them at most, and short ones find one. */
+export const SCAN_CONNECTIONS_MAX = 4;
+
 /** What each pool is for, as pg_stat_activity shows it. */
-export type PoolName = "hot" | "orm" | "webhook-lookup" | "key-lookup" | "trace" | "upkeep";
+export type PoolName = "hot" | "orm" | "webhook-lookup" | "key-lookup" | "trace" | "scan" | "upkeep";
 
 export function poolOptions(connection: StoreConnection, name: PoolName): PoolConfig {
   const connectionsMax: Readonly<Record<PoolName, number>> = {
@@ -34,6 +40,7 @@ export function poolOptions(connection: StoreConnection, name: PoolName): PoolCo
     "key-lookup": connection.lookupConnectionsMax,
     // One write at a time.
     trace: 1,
+    scan: SCAN_CONNECTIONS_MAX,
     upkeep: UPKEEP_CONNECTIONS_MAX,
   };
   return {
@@ -61,7 +68,7 @@ export function createPool(
 ): Pool {
   const pool = new Pool({
     ...poolOptions(connection, name),
-    options: name === "upkeep" ? BY_INDEX : `${BY_INDEX} -c plan_cache_mode=force_generic_plan`,
+    options: PLANNED_ANEW.includes(name) ? BY_INDEX : `${BY_INDEX} -c plan_cache_mode=force_generic_plan`,
   });
   endWithCalls(pool, connection.connectTimeoutMs);
   pool.on("error", onDrop);

@@ -34,6 +34,8 @@ export interface Store {
   readonly keyLookups: Pool;
   /** Writes traces of refused receives, and nothing else. */
   readonly traces: Pool;
+  /** Looks for what filters of lists match, and nothing else. */
+  readonly scans: Pool;
   /** For work behind the scenes. */
   readonly upkeepPool: Pool;
   readonly orm: Orm;
@@ -88,19 +90,21 @@ async function connect(
   const webhookLookups = createPool(connection, "webhook-lookup", onDrop);
   const keyLookups = createPool(connection, "key-lookup", onDrop);
   const traces = createPool(connection, "trace", onDrop);
+  const scans = createPool(connection, "scan", onDrop);
   const upkeepPool = createPool(connection, "upkeep", onDrop);
   const pools = new Map<PoolName, Pool>([
     ["hot", pool],
     ["webhook-lookup", webhookLookups],
     ["key-lookup", keyLookups],
     ["trace", traces],
+    ["scan", scans],
     ["upkeep", upkeepPool],
   ]);
   const orm = await createOrm(connection, (ormPool) => pools.set("orm", ormPool));
   let closed: Promise<void> | undefined;
   const close = async () => {
     await orm.close(true);
-    await Promise.all([pool, webhookLookups, keyLookups, traces, upkeepPool].map((one) => one.end()));
+    await Promise.all([pool, webhookLookups, keyLookups, traces, scans, upkeepPool].map((one) => one.end()));
     await embedded?.stop();
   };
   return {
@@ -108,6 +112,7 @@ async function connect(
     webhookLookups,
     keyLookups,
     traces,
+    scans,
     upkeepPool,
     orm,
     pools,

@@ -104,7 +104,8 @@ test("every RPC is here, with a route", async () => {
   expect(ROUTES.length).toBeGreaterThanOrEqual(19);
   expect(WITH_PATH_ID.length).toBeGreaterThanOrEqual(12);
   expect(WITH_BODY_ID.map(label).sort()).toEqual(["POST /webhooks/test", "POST /webhooks/verify"]);
-  expect(LISTS.map(label).sort()).toEqual(["GET /api-keys", "GET /webhooks", "GET /webhooks/events"]);
+  const lists = ["GET /api-keys", "GET /webhooks", "GET /webhooks/deliveries", "GET /webhooks/events"];
+  expect(LISTS.map(label).sort()).toEqual(lists);
 });
 
 describe("an id of another organization is as good as none", () => {
@@ -140,7 +141,7 @@ describe("lists never show another organization's", () => {
       const first = await theirs.api.get(`${route.template}?limit=1`);
       const id = first.body.items[0].id;
       const time = first.body.items[0].createdAt;
-      const values = route.template === "/webhooks/events" ? [id] : [time, id];
+      const values = ["/webhooks/deliveries", "/webhooks/events"].includes(route.template) ? [id] : [time, id];
       const cursor = Buffer.from(JSON.stringify(values)).toString("base64url");
       const paged = await mine.api.get(`${route.template}?cursor=${cursor}`);
       expect(paged.status).toBe(200);

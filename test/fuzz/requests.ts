@@ -20,6 +20,8 @@ export function wellFormedRequest(method: DescMethod, { webhook, eventId, delive
     "ApiKeyService/ListApiKeys": {},
     "ApiKeyService/CreateApiKey": { name: "key" },
     "ApiKeyService/RevokeApiKey": { id: absent },
+    "DeliveryService/CancelDelivery": { id: absent },
+    "DeliveryService/ListDeliveries": {},
     "DeliveryService/ListWebhookDeliveries": { webhookId: webhook.id },
     "DeliveryService/GetDelivery": { id: deliveryId },
     "DeliveryService/RetryDelivery": { id: absent },

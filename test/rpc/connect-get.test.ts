@@ -20,6 +20,7 @@ import { SEED_BODY, type Seed, seed } from "./seed.ts";
 const CASES: Readonly<Record<string, (clients: Clients) => Promise<unknown>>> = {
   "ApiKeyService/ListApiKeys": ({ apiKeys }) => apiKeys.listApiKeys({}),
   "DeliveryService/GetDelivery": ({ deliveries }) => deliveries.getDelivery({ id: seeded.deliveryId }),
+  "DeliveryService/ListDeliveries": ({ deliveries }) => deliveries.listDeliveries({ status: ["succeeded", "failed"] }),
   "DeliveryService/ListWebhookDeliveries": ({ deliveries }) =>
     deliveries.listWebhookDeliveries({ webhookId: seeded.webhook.id, limit: 10 }),
   "EventService/GetEvent": ({ events }) => events.getEvent({ id: seeded.eventId }),

@@ -15,7 +15,9 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<void>>> = {
   "ApiKeyService/CreateApiKey": createAndRevokeApiKey,
   "ApiKeyService/ListApiKeys": listApiKeys,
   "ApiKeyService/RevokeApiKey": createAndRevokeApiKey,
+  "DeliveryService/CancelDelivery": cancelDelivery,
   "DeliveryService/GetDelivery": getDelivery,
+  "DeliveryService/ListDeliveries": listDeliveries,
   "DeliveryService/ListWebhookDeliveries": listWebhookDeliveries,
   "DeliveryService/RetryDelivery": retryDelivery,
   "EventService/GetEvent": getEvent,
@@ -207,9 +209,23 @@ async function sendTestEvent({ webhooks, events }: Clients) {
 }
 
 async function listWebhookDeliveries({ deliveries }: Clients) {
-  const page = await deliveries.listWebhookDeliveries({ webhookId: seeded.webhook.id, status: "succeeded" });
+  const page = await deliveries.listWebhookDeliveries({ webhookId: seeded.webhook.id, status: ["succeeded"] });
   const summary = { id: seeded.deliveryId, attemptCount: 1, retryCount: 0, response: { statusCode: 200, body: "" } };
   expect(page).toMatchObject({ items: [summary], hasMore: false });
+}
+
+async function listDeliveries({ deliveries }: Clients) {
+  const { eventId, deliveryId } = seeded;
+  const page = await deliveries.listDeliveries({ eventId, status: ["succeeded", "failed"], type: "order.*" });
+  expect(page).toMatchObject({ items: [{ id: deliveryId }], hasMore: false });
+  expect(page.bound.case).toBeUndefined();
+}
+
+async function cancelDelivery({ deliveries }: Clients) {
+  await expect(deliveries.cancelDelivery({ id: seeded.deliveryId })).rejects.toMatchObject({
+    code: Code.Aborted,
+    rawMessage: expect.stringContaining("finished"),
+  });
 }
 
 async function getDelivery({ deliveries }: Clients) {

@@ -1,5 +1,6 @@
 /** Every RPC over gRPC, with a stock client that knows nothing but the .proto files. */
 import { randomBytes } from "node:crypto";
+import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { linearRequest } from "../receive/linear-senders.ts";
 import { hubSignature, send } from "../support/api.ts";
@@ -13,7 +14,9 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
   "ApiKeyService/CreateApiKey": createApiKey,
   "ApiKeyService/ListApiKeys": listApiKeys,
   "ApiKeyService/RevokeApiKey": revokeApiKey,
+  "DeliveryService/CancelDelivery": cancelDelivery,
   "DeliveryService/GetDelivery": getDelivery,
+  "DeliveryService/ListDeliveries": listDeliveries,
   "DeliveryService/ListWebhookDeliveries": listWebhookDeliveries,
   "DeliveryService/RetryDelivery": retryDelivery,
   "EventService/GetEvent": getEvent,
@@ -216,14 +219,27 @@ async function sendTestEvent() {
 }
 
 async function listWebhookDeliveries() {
-  const request = { webhookId: seeded.webhook.id, status: "succeeded" };
+  const request = { webhookId: seeded.webhook.id, status: ["succeeded"] };
   const page = await client.unary("DeliveryService/ListWebhookDeliveries", request);
   const summary = { id: seeded.deliveryId, eventId: seeded.eventId, status: "succeeded", attemptCount: 1 };
   expect(page.items).toEqual([expect.objectContaining(summary)]);
   expect(page.items[0].response).toMatchObject({ statusCode: 200, body: "" });
   expect(page.items[0]).not.toHaveProperty("attempts");
-  const none = await client.unary("DeliveryService/ListWebhookDeliveries", { ...request, status: "failed" });
+  const none = await client.unary("DeliveryService/ListWebhookDeliveries", { ...request, status: ["failed"] });
   expect(none.items ?? []).toEqual([]);
+}
+
+async function listDeliveries() {
+  const { eventId, deliveryId } = seeded;
+  const request = { eventId, status: ["succeeded", "failed"], type: "order.*", since: { seconds: 1 } };
+  const page = await client.unary("DeliveryService/ListDeliveries", request);
+  expect(page.items.map((item: Json) => item.id)).toEqual([deliveryId]);
+  expect(page).not.toHaveProperty("searchTruncated");
+}
+
+async function cancelDelivery() {
+  const refused = client.unary("DeliveryService/CancelDelivery", { id: seeded.deliveryId });
+  await expect(refused).rejects.toMatchObject({ code: status.ABORTED, details: expect.stringContaining("finished") });
 }
 
 async function getDelivery() {

@@ -34,7 +34,7 @@ type Call = readonly [
 const { getWebhook, listWebhooks, createWebhook, updateWebhook, deleteWebhook } = WebhookService.method;
 const { rotateWebhookSecret, verifySignature } = WebhookService.method;
 const { getEvent, listEvents, listWebhookEvents, replayEvent, sendTestEvent } = EventService.method;
-const { getDelivery, listWebhookDeliveries, retryDelivery } = DeliveryService.method;
+const { cancelDelivery, getDelivery, listDeliveries, listWebhookDeliveries, retryDelivery } = DeliveryService.method;
 const { listWebhookHandshakes, listWebhookRejections } = TraceService.method;
 const { openSecretCapture, getSecretCapture, confirmSecretCapture } = SecretCaptureService.method;
 const { getSource, listSources } = SourceService.method;
@@ -44,6 +44,7 @@ const { listApiKeys, createApiKey, revokeApiKey } = ApiKeyService.method;
 const ANSWERED: readonly (() => Call)[] = [
   () => [listApiKeys, {}, ["GET", "/api-keys"]],
   () => [getDelivery, { id: seeded.deliveryId }, ["GET", `/webhooks/deliveries/${seeded.deliveryId}`]],
+  () => [listDeliveries, { eventId: seeded.eventId }, ["GET", `/webhooks/deliveries?eventId=${seeded.eventId}`]],
   () => [listWebhookDeliveries, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/deliveries`]],
   () => [getEvent, { id: seeded.eventId }, ["GET", `/webhooks/events/${seeded.eventId}`]],
   () => [listEvents, { limit: 1 }, ["GET", "/webhooks/events?limit=1"]],
@@ -113,6 +114,8 @@ const REFUSED: readonly (readonly [code: string, call: () => Call])[] = [
   ["NotFound", () => [confirmSecretCapture, { id: unknown }, ["POST", `/webhooks/${unknown}/capture/confirm`]]],
   ["NotFound", () => [listWebhookRejections, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/rejections`]]],
   ["NotFound", () => [getDelivery, { id: unknown }, ["GET", `/webhooks/deliveries/${unknown}`]]],
+  ["NotFound", () => [listDeliveries, { webhookId: unknown }, ["GET", `/webhooks/deliveries?webhookId=${unknown}`]]],
+  ["NotFound", () => [cancelDelivery, { id: unknown }, ["POST", `/webhooks/deliveries/${unknown}/cancel`]]],
   ["NotFound", () => [retryDelivery, { id: unknown }, ["POST", `/webhooks/deliveries/${unknown}/retry`]]],
   ["NotFound", () => [revokeApiKey, { id: unknown }, ["DELETE", `/api-keys/${unknown}`]]],
   ["NotFound", () => [ReceiveService.method.receive, { webhookId: "x" }, ["POST", "/webhooks/receive/x", {}]]],

@@ -95,9 +95,9 @@ from webhooks where id = $1 and organization_id = $2 for share`;
 const REPLAY = `
 with owed as (
   insert into deliveries (id, organization_id, webhook_id, destination_id, event_id, event_type, url, status,
-    next_attempt_at, created_at, updated_at)
+    next_attempt_at, created_at, updated_at, replay)
   select $1, organization_id, webhook_id, webhook_id, id, type, $4, case when $5 then 'paused' else 'pending' end,
-    now(), now(), now()
+    now(), now(), now(), true
   from events where id = $2 and organization_id = $3
   returning *
 )

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file alumia/webhooks/v1/delivery_service.proto.
  */
 export const file_alumia_webhooks_v1_delivery_service: GenFile = /*@__PURE__*/
-  fileDesc("CilhbHVtaWEvd2ViaG9va3MvdjEvZGVsaXZlcnlfc2VydmljZS5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIrUCCg9EZWxpdmVyeU91dGNvbWUSGAoLc3RhdHVzX2NvZGUYASABKAVIAIgBARIRCgRib2R5GAIgASgJSAGIAQESQQoHaGVhZGVycxgDIAMoCzIwLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeU91dGNvbWUuSGVhZGVyc0VudHJ5EhMKC2R1cmF0aW9uX21zGAQgASgFEhcKCmVycm9yX2NvZGUYBSABKAlIAogBARIaCg1lcnJvcl9tZXNzYWdlGAYgASgJSAOIAQEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoMX3N0YXR1c19jb2RlQgcKBV9ib2R5Qg0KC19lcnJvcl9jb2RlQhAKDl9lcnJvcl9tZXNzYWdlIrIDCg9EZWxpdmVyeVN1bW1hcnkSCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIQCghldmVudF9pZBgDIAEoCRIXCgpldmVudF90eXBlGAQgASgJSACIAQESCwoDdXJsGAUgASgJEg4KBnN0YXR1cxgGIAEoCRITCgtyZXRyeV9jb3VudBgHIAEoBRIVCg1hdHRlbXB0X2NvdW50GAggASgFEjMKD25leHRfYXR0ZW1wdF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CghyZXNwb25zZRgNIAEoCzIjLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeU91dGNvbWVCDQoLX2V2ZW50X3R5cGUi4gMKCERlbGl2ZXJ5EgoKAmlkGAEgASgJEhIKCndlYmhvb2tfaWQYAiABKAkSEAoIZXZlbnRfaWQYAyABKAkSFwoKZXZlbnRfdHlwZRgEIAEoCUgAiAEBEgsKA3VybBgFIAEoCRIOCgZzdGF0dXMYBiABKAkSEwoLcmV0cnlfY291bnQYByABKAUSFQoNYXR0ZW1wdF9jb3VudBgIIAEoBRIzCg9uZXh0X2F0dGVtcHRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoIcmVzcG9uc2UYDSABKAsyIy5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlPdXRjb21lEjUKCGF0dGVtcHRzGA4gAygLMiMuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5QXR0ZW1wdEINCgtfZXZlbnRfdHlwZSKqBgoPRGVsaXZlcnlBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIPCgd0cmlnZ2VyGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIuCgpzdGFydGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkdXJhdGlvbl9tcxgFIAEoBRIYCgtzdGF0dXNfY29kZRgGIAEoBUgAiAEBEhcKCmVycm9yX2NvZGUYByABKAlIAYgBARIaCg1lcnJvcl9tZXNzYWdlGAggASgJSAKIAQESUAoPcmVxdWVzdF9oZWFkZXJzGAkgAygLMjcuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5QXR0ZW1wdC5SZXF1ZXN0SGVhZGVyc0VudHJ5ElIKEHJlc3BvbnNlX2hlYWRlcnMYCiADKAsyOC5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlBdHRlbXB0LlJlc3BvbnNlSGVhZGVyc0VudHJ5EhoKDXJlc3BvbnNlX2JvZHkYCyABKAlIA4gBARIaChJyZXNwb25zZV90cnVuY2F0ZWQYDCABKAgSGwoOcmVtb3RlX2FkZHJlc3MYDSABKAlIBIgBARIzCg9uZXh0X2F0dGVtcHRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKA3VybBgPIAEoCUgFiAEBEi8KBXRpbWVzGBAgASgLMiAuYWx1bWlhLndlYmhvb2tzLnYxLkF0dGVtcHRUaW1lcxISCgp3aWxsX3JldHJ5GBEgASgIGjUKE1JlcXVlc3RIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo2ChRSZXNwb25zZUhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KDF9zdGF0dXNfY29kZUINCgtfZXJyb3JfY29kZUIQCg5fZXJyb3JfbWVzc2FnZUIQCg5fcmVzcG9uc2VfYm9keUIRCg9fcmVtb3RlX2FkZHJlc3NCBgoEX3VybCK2AQoMQXR0ZW1wdFRpbWVzEhMKBmRuc19tcxgBIAEoBUgAiAEBEhcKCmNvbm5lY3RfbXMYAiABKAVIAYgBARITCgZ0bHNfbXMYAyABKAVIAogBARIaCg1maXJzdF9ieXRlX21zGAQgASgFSAOIAQESEAoIdG90YWxfbXMYBSABKAVCCQoHX2Ruc19tc0INCgtfY29ubmVjdF9tc0IJCgdfdGxzX21zQhAKDl9maXJzdF9ieXRlX21zIvABChxMaXN0V2ViaG9va0RlbGl2ZXJpZXNSZXF1ZXN0EhwKCndlYmhvb2tfaWQYASABKAlCCLpIBXIDsAEBEh0KBWxpbWl0GAIgASgFQgm6SAYaBBhkKAFIAIgBARIdCgZjdXJzb3IYAyABKAlCCLpIBXIDGIAESAGIAQESVAoGc3RhdHVzGAQgASgJQj+6SDxyOlIHcGVuZGluZ1IKZGVsaXZlcmluZ1IGcGF1c2VkUglzdWNjZWVkZWRSBmZhaWxlZFIIY2FuY2VsZWRIAogBAUIICgZfbGltaXRCCQoHX2N1cnNvckIJCgdfc3RhdHVzIo8BCh1MaXN0V2ViaG9va0RlbGl2ZXJpZXNSZXNwb25zZRIyCgVpdGVtcxgBIAMoCzIjLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeVN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAIgBARIQCghoYXNfbW9yZRgDIAEoCEIOCgxfbmV4dF9jdXJzb3IiKgoSR2V0RGVsaXZlcnlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJFChNHZXREZWxpdmVyeVJlc3BvbnNlEi4KCGRlbGl2ZXJ5GAEgASgLMhwuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5IiwKFFJldHJ5RGVsaXZlcnlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJHChVSZXRyeURlbGl2ZXJ5UmVzcG9uc2USLgoIZGVsaXZlcnkYASABKAsyHC5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnkygQQKD0RlbGl2ZXJ5U2VydmljZRKxAQoVTGlzdFdlYmhvb2tEZWxpdmVyaWVzEjAuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RXZWJob29rRGVsaXZlcmllc1JlcXVlc3QaMS5hbHVtaWEud2ViaG9va3MudjEuTGlzdFdlYmhvb2tEZWxpdmVyaWVzUmVzcG9uc2UiM5ACAYLT5JMCKhIoL2FwaS92MS93ZWJob29rcy97d2ViaG9va19pZH0vZGVsaXZlcmllcxKVAQoLR2V0RGVsaXZlcnkSJi5hbHVtaWEud2ViaG9va3MudjEuR2V0RGVsaXZlcnlSZXF1ZXN0GicuYWx1bWlhLndlYmhvb2tzLnYxLkdldERlbGl2ZXJ5UmVzcG9uc2UiNZACAYLT5JMCLGIIZGVsaXZlcnkSIC9hcGkvdjEvd2ViaG9va3MvZGVsaXZlcmllcy97aWR9EqEBCg1SZXRyeURlbGl2ZXJ5EiguYWx1bWlhLndlYmhvb2tzLnYxLlJldHJ5RGVsaXZlcnlSZXF1ZXN0GikuYWx1bWlhLndlYmhvb2tzLnYxLlJldHJ5RGVsaXZlcnlSZXNwb25zZSI7gtPkkwI1OgEqYghkZWxpdmVyeSImL2FwaS92MS93ZWJob29rcy9kZWxpdmVyaWVzL3tpZH0vcmV0cnliBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("CilhbHVtaWEvd2ViaG9va3MvdjEvZGVsaXZlcnlfc2VydmljZS5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIrUCCg9EZWxpdmVyeU91dGNvbWUSGAoLc3RhdHVzX2NvZGUYASABKAVIAIgBARIRCgRib2R5GAIgASgJSAGIAQESQQoHaGVhZGVycxgDIAMoCzIwLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeU91dGNvbWUuSGVhZGVyc0VudHJ5EhMKC2R1cmF0aW9uX21zGAQgASgFEhcKCmVycm9yX2NvZGUYBSABKAlIAogBARIaCg1lcnJvcl9tZXNzYWdlGAYgASgJSAOIAQEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoMX3N0YXR1c19jb2RlQgcKBV9ib2R5Qg0KC19lcnJvcl9jb2RlQhAKDl9lcnJvcl9tZXNzYWdlIrIDCg9EZWxpdmVyeVN1bW1hcnkSCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIQCghldmVudF9pZBgDIAEoCRIXCgpldmVudF90eXBlGAQgASgJSACIAQESCwoDdXJsGAUgASgJEg4KBnN0YXR1cxgGIAEoCRITCgtyZXRyeV9jb3VudBgHIAEoBRIVCg1hdHRlbXB0X2NvdW50GAggASgFEjMKD25leHRfYXR0ZW1wdF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CghyZXNwb25zZRgNIAEoCzIjLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeU91dGNvbWVCDQoLX2V2ZW50X3R5cGUi4gMKCERlbGl2ZXJ5EgoKAmlkGAEgASgJEhIKCndlYmhvb2tfaWQYAiABKAkSEAoIZXZlbnRfaWQYAyABKAkSFwoKZXZlbnRfdHlwZRgEIAEoCUgAiAEBEgsKA3VybBgFIAEoCRIOCgZzdGF0dXMYBiABKAkSEwoLcmV0cnlfY291bnQYByABKAUSFQoNYXR0ZW1wdF9jb3VudBgIIAEoBRIzCg9uZXh0X2F0dGVtcHRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbXBsZXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoIcmVzcG9uc2UYDSABKAsyIy5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlPdXRjb21lEjUKCGF0dGVtcHRzGA4gAygLMiMuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5QXR0ZW1wdEINCgtfZXZlbnRfdHlwZSKqBgoPRGVsaXZlcnlBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIPCgd0cmlnZ2VyGAIgASgJEg4KBnN0YXR1cxgDIAEoCRIuCgpzdGFydGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtkdXJhdGlvbl9tcxgFIAEoBRIYCgtzdGF0dXNfY29kZRgGIAEoBUgAiAEBEhcKCmVycm9yX2NvZGUYByABKAlIAYgBARIaCg1lcnJvcl9tZXNzYWdlGAggASgJSAKIAQESUAoPcmVxdWVzdF9oZWFkZXJzGAkgAygLMjcuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5QXR0ZW1wdC5SZXF1ZXN0SGVhZGVyc0VudHJ5ElIKEHJlc3BvbnNlX2hlYWRlcnMYCiADKAsyOC5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlBdHRlbXB0LlJlc3BvbnNlSGVhZGVyc0VudHJ5EhoKDXJlc3BvbnNlX2JvZHkYCyABKAlIA4gBARIaChJyZXNwb25zZV90cnVuY2F0ZWQYDCABKAgSGwoOcmVtb3RlX2FkZHJlc3MYDSABKAlIBIgBARIzCg9uZXh0X2F0dGVtcHRfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKA3VybBgPIAEoCUgFiAEBEi8KBXRpbWVzGBAgASgLMiAuYWx1bWlhLndlYmhvb2tzLnYxLkF0dGVtcHRUaW1lcxISCgp3aWxsX3JldHJ5GBEgASgIGjUKE1JlcXVlc3RIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo2ChRSZXNwb25zZUhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KDF9zdGF0dXNfY29kZUINCgtfZXJyb3JfY29kZUIQCg5fZXJyb3JfbWVzc2FnZUIQCg5fcmVzcG9uc2VfYm9keUIRCg9fcmVtb3RlX2FkZHJlc3NCBgoEX3VybCK2AQoMQXR0ZW1wdFRpbWVzEhMKBmRuc19tcxgBIAEoBUgAiAEBEhcKCmNvbm5lY3RfbXMYAiABKAVIAYgBARITCgZ0bHNfbXMYAyABKAVIAogBARIaCg1maXJzdF9ieXRlX21zGAQgASgFSAOIAQESEAoIdG90YWxfbXMYBSABKAVCCQoHX2Ruc19tc0INCgtfY29ubmVjdF9tc0IJCgdfdGxzX21zQhAKDl9maXJzdF9ieXRlX21zItUDChxMaXN0V2ViaG9va0RlbGl2ZXJpZXNSZXF1ZXN0EhwKCndlYmhvb2tfaWQYASABKAlCCLpIBXIDsAEBEh0KBWxpbWl0GAIgASgFQgm6SAYaBBhkKAFIAIgBARIdCgZjdXJzb3IYAyABKAlCCLpIBXIDGIAESAGIAQESVgoGc3RhdHVzGAQgAygJQka6SEOSAUAYASI8cjpSB3BlbmRpbmdSCmRlbGl2ZXJpbmdSBnBhdXNlZFIJc3VjY2VlZGVkUgZmYWlsZWRSCGNhbmNlbGVkEh0KBHR5cGUYBSABKAlCCrpIB3IFEAEYygFIAogBARIxCgplcnJvcl9jb2RlGAYgASgJQhi6SBVyEzIRXlthLXowLTlfXXsxLDY0fSRIA4gBARIpCgVzaW5jZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KCGV2ZW50X2lkGAkgASgJQgi6SAVyA7ABAUgEiAEBQggKBl9saW1pdEIJCgdfY3Vyc29yQgcKBV90eXBlQg0KC19lcnJvcl9jb2RlQgsKCV9ldmVudF9pZCK0AQodTGlzdFdlYmhvb2tEZWxpdmVyaWVzUmVzcG9uc2USMgoFaXRlbXMYASADKAsyIy5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlTdW1tYXJ5EhgKC25leHRfY3Vyc29yGAIgASgJSAGIAQESEAoIaGFzX21vcmUYAyABKAgSGgoQc2VhcmNoX3RydW5jYXRlZBgEIAEoCEgAQgcKBWJvdW5kQg4KDF9uZXh0X2N1cnNvciLiAwoVTGlzdERlbGl2ZXJpZXNSZXF1ZXN0Eh0KBWxpbWl0GAEgASgFQgm6SAYaBBhkKAFIAIgBARIdCgZjdXJzb3IYAiABKAlCCLpIBXIDGIAESAGIAQESIQoKd2ViaG9va19pZBgDIAEoCUIIukgFcgOwAQFIAogBARJWCgZzdGF0dXMYBCADKAlCRrpIQ5IBQBgBIjxyOlIHcGVuZGluZ1IKZGVsaXZlcmluZ1IGcGF1c2VkUglzdWNjZWVkZWRSBmZhaWxlZFIIY2FuY2VsZWQSHQoEdHlwZRgFIAEoCUIKukgHcgUQARjKAUgDiAEBEjEKCmVycm9yX2NvZGUYBiABKAlCGLpIFXITMhFeW2EtejAtOV9dezEsNjR9JEgEiAEBEikKBXNpbmNlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHwoIZXZlbnRfaWQYCSABKAlCCLpIBXIDsAEBSAWIAQFCCAoGX2xpbWl0QgkKB19jdXJzb3JCDQoLX3dlYmhvb2tfaWRCBwoFX3R5cGVCDQoLX2Vycm9yX2NvZGVCCwoJX2V2ZW50X2lkIq0BChZMaXN0RGVsaXZlcmllc1Jlc3BvbnNlEjIKBWl0ZW1zGAEgAygLMiMuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5U3VtbWFyeRIYCgtuZXh0X2N1cnNvchgCIAEoCUgBiAEBEhAKCGhhc19tb3JlGAMgASgIEhoKEHNlYXJjaF90cnVuY2F0ZWQYBCABKAhIAEIHCgVib3VuZEIOCgxfbmV4dF9jdXJzb3IiKgoSR2V0RGVsaXZlcnlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJFChNHZXREZWxpdmVyeVJlc3BvbnNlEi4KCGRlbGl2ZXJ5GAEgASgLMhwuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5IiwKFFJldHJ5RGVsaXZlcnlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJHChVSZXRyeURlbGl2ZXJ5UmVzcG9uc2USLgoIZGVsaXZlcnkYASABKAsyHC5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnkiLQoVQ2FuY2VsRGVsaXZlcnlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJIChZDYW5jZWxEZWxpdmVyeVJlc3BvbnNlEi4KCGRlbGl2ZXJ5GAEgASgLMhwuYWx1bWlhLndlYmhvb2tzLnYxLkRlbGl2ZXJ5MrsGCg9EZWxpdmVyeVNlcnZpY2USjwEKDkxpc3REZWxpdmVyaWVzEikuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3REZWxpdmVyaWVzUmVxdWVzdBoqLmFsdW1pYS53ZWJob29rcy52MS5MaXN0RGVsaXZlcmllc1Jlc3BvbnNlIiaQAgGC0+STAh0SGy9hcGkvdjEvd2ViaG9va3MvZGVsaXZlcmllcxKxAQoVTGlzdFdlYmhvb2tEZWxpdmVyaWVzEjAuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RXZWJob29rRGVsaXZlcmllc1JlcXVlc3QaMS5hbHVtaWEud2ViaG9va3MudjEuTGlzdFdlYmhvb2tEZWxpdmVyaWVzUmVzcG9uc2UiM5ACAYLT5JMCKhIoL2FwaS92MS93ZWJob29rcy97d2ViaG9va19pZH0vZGVsaXZlcmllcxKVAQoLR2V0RGVsaXZlcnkSJi5hbHVtaWEud2ViaG9va3MudjEuR2V0RGVsaXZlcnlSZXF1ZXN0GicuYWx1bWlhLndlYmhvb2tzLnYxLkdldERlbGl2ZXJ5UmVzcG9uc2UiNZACAYLT5JMCLGIIZGVsaXZlcnkSIC9hcGkvdjEvd2ViaG9va3MvZGVsaXZlcmllcy97aWR9EqEBCg1SZXRyeURlbGl2ZXJ5EiguYWx1bWlhLndlYmhvb2tzLnYxLlJldHJ5RGVsaXZlcnlSZXF1ZXN0GikuYWx1bWlhLndlYmhvb2tzLnYxLlJldHJ5RGVsaXZlcnlSZXNwb25zZSI7gtPkkwI1OgEqYghkZWxpdmVyeSImL2FwaS92MS93ZWJob29rcy9kZWxpdmVyaWVzL3tpZH0vcmV0cnkSpQEKDkNhbmNlbERlbGl2ZXJ5EikuYWx1bWlhLndlYmhvb2tzLnYxLkNhbmNlbERlbGl2ZXJ5UmVxdWVzdBoqLmFsdW1pYS53ZWJob29rcy52MS5DYW5jZWxEZWxpdmVyeVJlc3BvbnNlIjyC0+STAjY6ASpiCGRlbGl2ZXJ5IicvYXBpL3YxL3dlYmhvb2tzL2RlbGl2ZXJpZXMve2lkfS9jYW5jZWxiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * DeliveryOutcome is what the destination answered to the last attempt.
@@ -501,11 +501,46 @@ export type ListWebhookDeliveriesRequest = Message<"alumia.webhooks.v1.ListWebho
   cursor?: string | undefined;
 
   /**
-   * Only deliveries in this status.
+   * Only deliveries in one of these states; any if empty.
    *
-   * @generated from field: optional string status = 4;
+   * @generated from field: repeated string status = 4;
    */
-  status?: string | undefined;
+  status: string[];
+
+  /**
+   * Only those of events of this type; `prefix.*` stands for every type below `prefix`.
+   *
+   * @generated from field: optional string type = 5;
+   */
+  type?: string | undefined;
+
+  /**
+   * Only those whose last attempt failed with this error code (`dns`, `timeout`, `http_status`, …).
+   *
+   * @generated from field: optional string error_code = 6;
+   */
+  errorCode?: string | undefined;
+
+  /**
+   * Only those made at this time or later.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 7;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only those made before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 8;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Only those of the event with this UUID.
+   *
+   * @generated from field: optional string event_id = 9;
+   */
+  eventId?: string | undefined;
 };
 
 /**
@@ -541,6 +576,20 @@ export type ListWebhookDeliveriesResponse = Message<"alumia.webhooks.v1.ListWebh
    * @generated from field: bool has_more = 3;
    */
   hasMore: boolean;
+
+  /**
+   * Stands only where the look for matches ended at its bound: `nextCursor` goes on where it ended, even after an
+   * empty page.
+   *
+   * @generated from oneof alumia.webhooks.v1.ListWebhookDeliveriesResponse.bound
+   */
+  bound: {
+    /**
+     * @generated from field: bool search_truncated = 4;
+     */
+    value: boolean;
+    case: "searchTruncated";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -549,6 +598,132 @@ export type ListWebhookDeliveriesResponse = Message<"alumia.webhooks.v1.ListWebh
  */
 export const ListWebhookDeliveriesResponseSchema: GenMessage<ListWebhookDeliveriesResponse> = /*@__PURE__*/
   messageDesc(file_alumia_webhooks_v1_delivery_service, 6);
+
+/**
+ * ListDeliveriesRequest pages through the organization's deliveries.
+ *
+ * @generated from message alumia.webhooks.v1.ListDeliveriesRequest
+ */
+export type ListDeliveriesRequest = Message<"alumia.webhooks.v1.ListDeliveriesRequest"> & {
+  /**
+   * Page size, 1 to 100; 50 if absent.
+   *
+   * @generated from field: optional int32 limit = 1;
+   */
+  limit?: number | undefined;
+
+  /**
+   * `nextCursor` of the page before.
+   *
+   * @generated from field: optional string cursor = 2;
+   */
+  cursor?: string | undefined;
+
+  /**
+   * Only deliveries of this webhook, by its UUID.
+   *
+   * @generated from field: optional string webhook_id = 3;
+   */
+  webhookId?: string | undefined;
+
+  /**
+   * Only deliveries in one of these states; any if empty.
+   *
+   * @generated from field: repeated string status = 4;
+   */
+  status: string[];
+
+  /**
+   * Only those of events of this type; `prefix.*` stands for every type below `prefix`.
+   *
+   * @generated from field: optional string type = 5;
+   */
+  type?: string | undefined;
+
+  /**
+   * Only those whose last attempt failed with this error code (`dns`, `timeout`, `http_status`, …).
+   *
+   * @generated from field: optional string error_code = 6;
+   */
+  errorCode?: string | undefined;
+
+  /**
+   * Only those made at this time or later.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 7;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only those made before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 8;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Only those of the event with this UUID.
+   *
+   * @generated from field: optional string event_id = 9;
+   */
+  eventId?: string | undefined;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.ListDeliveriesRequest.
+ * Use `create(ListDeliveriesRequestSchema)` to create a new message.
+ */
+export const ListDeliveriesRequestSchema: GenMessage<ListDeliveriesRequest> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 7);
+
+/**
+ * ListDeliveriesResponse is one page of deliveries.
+ *
+ * @generated from message alumia.webhooks.v1.ListDeliveriesResponse
+ */
+export type ListDeliveriesResponse = Message<"alumia.webhooks.v1.ListDeliveriesResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated alumia.webhooks.v1.DeliverySummary items = 1;
+   */
+  items: DeliverySummary[];
+
+  /**
+   * Cursor of the next page, or null.
+   *
+   * @generated from field: optional string next_cursor = 2;
+   */
+  nextCursor?: string | undefined;
+
+  /**
+   * Whether there is a next page.
+   *
+   * @generated from field: bool has_more = 3;
+   */
+  hasMore: boolean;
+
+  /**
+   * Stands only where the look for matches ended at its bound: `nextCursor` goes on where it ended, even after an
+   * empty page.
+   *
+   * @generated from oneof alumia.webhooks.v1.ListDeliveriesResponse.bound
+   */
+  bound: {
+    /**
+     * @generated from field: bool search_truncated = 4;
+     */
+    value: boolean;
+    case: "searchTruncated";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.ListDeliveriesResponse.
+ * Use `create(ListDeliveriesResponseSchema)` to create a new message.
+ */
+export const ListDeliveriesResponseSchema: GenMessage<ListDeliveriesResponse> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 8);
 
 /**
  * GetDeliveryRequest names a delivery.
@@ -569,7 +744,7 @@ export type GetDeliveryRequest = Message<"alumia.webhooks.v1.GetDeliveryRequest"
  * Use `create(GetDeliveryRequestSchema)` to create a new message.
  */
 export const GetDeliveryRequestSchema: GenMessage<GetDeliveryRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 7);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 9);
 
 /**
  * GetDeliveryResponse carries the delivery.
@@ -590,7 +765,7 @@ export type GetDeliveryResponse = Message<"alumia.webhooks.v1.GetDeliveryRespons
  * Use `create(GetDeliveryResponseSchema)` to create a new message.
  */
 export const GetDeliveryResponseSchema: GenMessage<GetDeliveryResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 8);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 10);
 
 /**
  * RetryDeliveryRequest names a delivery.
@@ -611,7 +786,7 @@ export type RetryDeliveryRequest = Message<"alumia.webhooks.v1.RetryDeliveryRequ
  * Use `create(RetryDeliveryRequestSchema)` to create a new message.
  */
 export const RetryDeliveryRequestSchema: GenMessage<RetryDeliveryRequest> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 9);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 11);
 
 /**
  * RetryDeliveryResponse carries the delivery, due now.
@@ -632,14 +807,66 @@ export type RetryDeliveryResponse = Message<"alumia.webhooks.v1.RetryDeliveryRes
  * Use `create(RetryDeliveryResponseSchema)` to create a new message.
  */
 export const RetryDeliveryResponseSchema: GenMessage<RetryDeliveryResponse> = /*@__PURE__*/
-  messageDesc(file_alumia_webhooks_v1_delivery_service, 10);
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 12);
 
 /**
- * DeliveryService shows what became of each event at each destination, and tries again on request.
+ * CancelDeliveryRequest names a delivery.
+ *
+ * @generated from message alumia.webhooks.v1.CancelDeliveryRequest
+ */
+export type CancelDeliveryRequest = Message<"alumia.webhooks.v1.CancelDeliveryRequest"> & {
+  /**
+   * UUID of the delivery.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.CancelDeliveryRequest.
+ * Use `create(CancelDeliveryRequestSchema)` to create a new message.
+ */
+export const CancelDeliveryRequestSchema: GenMessage<CancelDeliveryRequest> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 13);
+
+/**
+ * CancelDeliveryResponse carries the delivery, canceled.
+ *
+ * @generated from message alumia.webhooks.v1.CancelDeliveryResponse
+ */
+export type CancelDeliveryResponse = Message<"alumia.webhooks.v1.CancelDeliveryResponse"> & {
+  /**
+   * The delivery.
+   *
+   * @generated from field: alumia.webhooks.v1.Delivery delivery = 1;
+   */
+  delivery?: Delivery | undefined;
+};
+
+/**
+ * Describes the message alumia.webhooks.v1.CancelDeliveryResponse.
+ * Use `create(CancelDeliveryResponseSchema)` to create a new message.
+ */
+export const CancelDeliveryResponseSchema: GenMessage<CancelDeliveryResponse> = /*@__PURE__*/
+  messageDesc(file_alumia_webhooks_v1_delivery_service, 14);
+
+/**
+ * DeliveryService shows what became of each event at each destination, and tries again or gives up on request.
  *
  * @generated from service alumia.webhooks.v1.DeliveryService
  */
 export const DeliveryService: GenService<{
+  /**
+   * Lists the organization's deliveries, newest first.
+   *
+   * @generated from rpc alumia.webhooks.v1.DeliveryService.ListDeliveries
+   */
+  listDeliveries: {
+    methodKind: "unary";
+    input: typeof ListDeliveriesRequestSchema;
+    output: typeof ListDeliveriesResponseSchema;
+  },
   /**
    * Lists the deliveries of one webhook, newest first.
    *
@@ -670,6 +897,17 @@ export const DeliveryService: GenService<{
     methodKind: "unary";
     input: typeof RetryDeliveryRequestSchema;
     output: typeof RetryDeliveryResponseSchema;
+  },
+  /**
+   * Gives up a delivery that waits or is held: nothing more is sent for it until somebody retries it.
+   * CONFLICT while an attempt is under way, and where the delivery is finished.
+   *
+   * @generated from rpc alumia.webhooks.v1.DeliveryService.CancelDelivery
+   */
+  cancelDelivery: {
+    methodKind: "unary";
+    input: typeof CancelDeliveryRequestSchema;
+    output: typeof CancelDeliveryResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_alumia_webhooks_v1_delivery_service, 0);

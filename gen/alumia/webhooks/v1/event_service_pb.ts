@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file alumia/webhooks/v1/event_service.proto.
  */
 export const file_alumia_webhooks_v1_event_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZhbHVtaWEvd2ViaG9va3MvdjEvZXZlbnRfc2VydmljZS5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIuICCgxFdmVudFN1bW1hcnkSCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIUCgx3ZWJob29rX25hbWUYAyABKAkSEQoEdHlwZRgEIAEoCUgAiAEBEhwKD3NvdXJjZV9ldmVudF9pZBgFIAEoCUgBiAEBEg4KBnN0YXR1cxgGIAEoCRIQCgh2ZXJpZmllZBgHIAEoCBIOCgZzY2hlbWUYCCABKAkSEQoJc3ludGhldGljGAkgASgIEhkKDGNvbnRlbnRfdHlwZRgKIAEoCUgCiAEBEgwKBHNpemUYCyABKAUSLwoLcmVjZWl2ZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh4KFnNvdXJjZV9ldmVudF9pZF9yZXVzZWQYDSABKAhCBwoFX3R5cGVCEgoQX3NvdXJjZV9ldmVudF9pZEIPCg1fY29udGVudF90eXBlIpgECgVFdmVudBIKCgJpZBgBIAEoCRISCgp3ZWJob29rX2lkGAIgASgJEhQKDHdlYmhvb2tfbmFtZRgDIAEoCRIRCgR0eXBlGAQgASgJSACIAQESHAoPc291cmNlX2V2ZW50X2lkGAUgASgJSAGIAQESDgoGc3RhdHVzGAYgASgJEhAKCHZlcmlmaWVkGAcgASgIEg4KBnNjaGVtZRgIIAEoCRIRCglzeW50aGV0aWMYCSABKAgSGQoMY29udGVudF90eXBlGAogASgJSAKIAQESDAoEc2l6ZRgLIAEoBRIvCgtyZWNlaXZlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWc291cmNlX2V2ZW50X2lkX3JldXNlZBgNIAEoCBI3CgdoZWFkZXJzGA4gAygLMiYuYWx1bWlhLndlYmhvb2tzLnYxLkV2ZW50LkhlYWRlcnNFbnRyeRIUCgdwYXlsb2FkGA8gASgJSAOIAQESEQoEYm9keRgQIAEoDEgEiAEBEhQKDGJvZHlfb21pdHRlZBgRIAEoCBouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVfdHlwZUISChBfc291cmNlX2V2ZW50X2lkQg8KDV9jb250ZW50X3R5cGVCCgoIX3BheWxvYWRCBwoFX2JvZHkiiwEKGExpc3RXZWJob29rRXZlbnRzUmVxdWVzdBIcCgp3ZWJob29rX2lkGAEgASgJQgi6SAVyA7ABARIdCgVsaW1pdBgCIAEoBUIJukgGGgQYZCgBSACIAQESHQoGY3Vyc29yGAMgASgJQgi6SAVyAxiABEgBiAEBQggKBl9saW1pdEIJCgdfY3Vyc29yIogBChlMaXN0V2ViaG9va0V2ZW50c1Jlc3BvbnNlEi8KBWl0ZW1zGAEgAygLMiAuYWx1bWlhLndlYmhvb2tzLnYxLkV2ZW50U3VtbWFyeRIYCgtuZXh0X2N1cnNvchgCIAEoCUgAiAEBEhAKCGhhc19tb3JlGAMgASgIQg4KDF9uZXh0X2N1cnNvciJmChFMaXN0RXZlbnRzUmVxdWVzdBIdCgVsaW1pdBgBIAEoBUIJukgGGgQYZCgBSACIAQESHQoGY3Vyc29yGAIgASgJQgi6SAVyAxiABEgBiAEBQggKBl9saW1pdEIJCgdfY3Vyc29yIoEBChJMaXN0RXZlbnRzUmVzcG9uc2USLwoFaXRlbXMYASADKAsyIC5hbHVtaWEud2ViaG9va3MudjEuRXZlbnRTdW1tYXJ5EhgKC25leHRfY3Vyc29yGAIgASgJSACIAQESEAoIaGFzX21vcmUYAyABKAhCDgoMX25leHRfY3Vyc29yIicKD0dldEV2ZW50UmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiPAoQR2V0RXZlbnRSZXNwb25zZRIoCgVldmVudBgBIAEoCzIZLmFsdW1pYS53ZWJob29rcy52MS5FdmVudCIrChNHZXRFdmVudEJvZHlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASI6ChRHZXRFdmVudEJvZHlSZXNwb25zZRIiCgRib2R5GAEgASgLMhQuZ29vZ2xlLmFwaS5IdHRwQm9keSIqChJSZXBsYXlFdmVudFJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIk4KE1JlcGxheUV2ZW50UmVzcG9uc2USNwoKZGVsaXZlcmllcxgBIAMoCzIjLmFsdW1pYS53ZWJob29rcy52MS5EZWxpdmVyeVN1bW1hcnkiqwEKFFNlbmRUZXN0RXZlbnRSZXF1ZXN0EhwKCndlYmhvb2tfaWQYASABKAlCCLpIBXIDsAEBEj0KCmV2ZW50X3R5cGUYAiABKAlCJLpIIXIfEAEYyAEyGF5bXlx4MDAtXHgxZlx4N2YtXHg5Zl0qJEgAiAEBEicKB3BheWxvYWQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVCDQoLX2V2ZW50X3R5cGUiQQoVU2VuZFRlc3RFdmVudFJlc3BvbnNlEigKBWV2ZW50GAEgASgLMhkuYWx1bWlhLndlYmhvb2tzLnYxLkV2ZW50MvYGCgxFdmVudFNlcnZpY2USoQEKEUxpc3RXZWJob29rRXZlbnRzEiwuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RXZWJob29rRXZlbnRzUmVxdWVzdBotLmFsdW1pYS53ZWJob29rcy52MS5MaXN0V2ViaG9va0V2ZW50c1Jlc3BvbnNlIi+QAgGC0+STAiYSJC9hcGkvdjEvd2ViaG9va3Mve3dlYmhvb2tfaWR9L2V2ZW50cxJ/CgpMaXN0RXZlbnRzEiUuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RFdmVudHNSZXF1ZXN0GiYuYWx1bWlhLndlYmhvb2tzLnYxLkxpc3RFdmVudHNSZXNwb25zZSIikAIBgtPkkwIZEhcvYXBpL3YxL3dlYmhvb2tzL2V2ZW50cxKFAQoIR2V0RXZlbnQSIy5hbHVtaWEud2ViaG9va3MudjEuR2V0RXZlbnRSZXF1ZXN0GiQuYWx1bWlhLndlYmhvb2tzLnYxLkdldEV2ZW50UmVzcG9uc2UiLpACAYLT5JMCJWIFZXZlbnQSHC9hcGkvdjEvd2ViaG9va3MvZXZlbnRzL3tpZH0SlwEKDEdldEV2ZW50Qm9keRInLmFsdW1pYS53ZWJob29rcy52MS5HZXRFdmVudEJvZHlSZXF1ZXN0GiguYWx1bWlhLndlYmhvb2tzLnYxLkdldEV2ZW50Qm9keVJlc3BvbnNlIjKQAgGC0+STAiliBGJvZHkSIS9hcGkvdjEvd2ViaG9va3MvZXZlbnRzL3tpZH0vYm9keTABEo4BCgtSZXBsYXlFdmVudBImLmFsdW1pYS53ZWJob29rcy52MS5SZXBsYXlFdmVudFJlcXVlc3QaJy5hbHVtaWEud2ViaG9va3MudjEuUmVwbGF5RXZlbnRSZXNwb25zZSIugtPkkwIoOgEqIiMvYXBpL3YxL3dlYmhvb2tzL2V2ZW50cy97aWR9L3JlcGxheRKNAQoNU2VuZFRlc3RFdmVudBIoLmFsdW1pYS53ZWJob29rcy52MS5TZW5kVGVzdEV2ZW50UmVxdWVzdBopLmFsdW1pYS53ZWJob29rcy52MS5TZW5kVGVzdEV2ZW50UmVzcG9uc2UiJ4LT5JMCIToBKmIFZXZlbnQiFS9hcGkvdjEvd2ViaG9va3MvdGVzdGIGcHJvdG8z", [file_alumia_webhooks_v1_delivery_service, file_buf_validate_validate, file_google_api_annotations, file_google_api_httpbody, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("CiZhbHVtaWEvd2ViaG9va3MvdjEvZXZlbnRfc2VydmljZS5wcm90bxISYWx1bWlhLndlYmhvb2tzLnYxIuICCgxFdmVudFN1bW1hcnkSCgoCaWQYASABKAkSEgoKd2ViaG9va19pZBgCIAEoCRIUCgx3ZWJob29rX25hbWUYAyABKAkSEQoEdHlwZRgEIAEoCUgAiAEBEhwKD3NvdXJjZV9ldmVudF9pZBgFIAEoCUgBiAEBEg4KBnN0YXR1cxgGIAEoCRIQCgh2ZXJpZmllZBgHIAEoCBIOCgZzY2hlbWUYCCABKAkSEQoJc3ludGhldGljGAkgASgIEhkKDGNvbnRlbnRfdHlwZRgKIAEoCUgCiAEBEgwKBHNpemUYCyABKAUSLwoLcmVjZWl2ZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh4KFnNvdXJjZV9ldmVudF9pZF9yZXVzZWQYDSABKAhCBwoFX3R5cGVCEgoQX3NvdXJjZV9ldmVudF9pZEIPCg1fY29udGVudF90eXBlIpgECgVFdmVudBIKCgJpZBgBIAEoCRISCgp3ZWJob29rX2lkGAIgASgJEhQKDHdlYmhvb2tfbmFtZRgDIAEoCRIRCgR0eXBlGAQgASgJSACIAQESHAoPc291cmNlX2V2ZW50X2lkGAUgASgJSAGIAQESDgoGc3RhdHVzGAYgASgJEhAKCHZlcmlmaWVkGAcgASgIEg4KBnNjaGVtZRgIIAEoCRIRCglzeW50aGV0aWMYCSABKAgSGQoMY29udGVudF90eXBlGAogASgJSAKIAQESDAoEc2l6ZRgLIAEoBRIvCgtyZWNlaXZlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWc291cmNlX2V2ZW50X2lkX3JldXNlZBgNIAEoCBI3CgdoZWFkZXJzGA4gAygLMiYuYWx1bWlhLndlYmhvb2tzLnYxLkV2ZW50LkhlYWRlcnNFbnRyeRIUCgdwYXlsb2FkGA8gASgJSAOIAQESEQoEYm9keRgQIAEoDEgEiAEBEhQKDGJvZHlfb21pdHRlZBgRIAEoCBouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVfdHlwZUISChBfc291cmNlX2V2ZW50X2lkQg8KDV9jb250ZW50X3R5cGVCCgoIX3BheWxvYWRCBwoFX2JvZHkinQMKGExpc3RXZWJob29rRXZlbnRzUmVxdWVzdBIcCgp3ZWJob29rX2lkGAEgASgJQgi6SAVyA7ABARIdCgVsaW1pdBgCIAEoBUIJukgGGgQYZCgBSACIAQESHQoGY3Vyc29yGAMgASgJQgi6SAVyAxiABEgBiAEBEjAKBnN0YXR1cxgEIAMoCUIgukgdkgEaGAEiFnIUUghyZWNlaXZlZFIIZmlsdGVyZWQSHQoEdHlwZRgFIAEoCUIKukgHcgUQARjKAUgCiAEBEhUKCHZlcmlmaWVkGAYgASgISAOIAQESKQoFc2luY2UYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCg9zb3VyY2VfZXZlbnRfaWQYCSABKAlCCrpIB3IFEAEYyAFIBIgBAUIICgZfbGltaXRCCQoHX2N1cnNvckIHCgVfdHlwZUILCglfdmVyaWZpZWRCEgoQX3NvdXJjZV9ldmVudF9pZCKtAQoZTGlzdFdlYmhvb2tFdmVudHNSZXNwb25zZRIvCgVpdGVtcxgBIAMoCzIgLmFsdW1pYS53ZWJob29rcy52MS5FdmVudFN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAYgBARIQCghoYXNfbW9yZRgDIAEoCBIaChBzZWFyY2hfdHJ1bmNhdGVkGAQgASgISABCBwoFYm91bmRCDgoMX25leHRfY3Vyc29yIqoDChFMaXN0RXZlbnRzUmVxdWVzdBIdCgVsaW1pdBgBIAEoBUIJukgGGgQYZCgBSACIAQESHQoGY3Vyc29yGAIgASgJQgi6SAVyAxiABEgBiAEBEiEKCndlYmhvb2tfaWQYAyABKAlCCLpIBXIDsAEBSAKIAQESMAoGc3RhdHVzGAQgAygJQiC6SB2SARoYASIWchRSCHJlY2VpdmVkUghmaWx0ZXJlZBIdCgR0eXBlGAUgASgJQgq6SAdyBRABGMoBSAOIAQESFQoIdmVyaWZpZWQYBiABKAhIBIgBARIpCgVzaW5jZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKD3NvdXJjZV9ldmVudF9pZBgJIAEoCUIKukgHcgUQARjIAUgFiAEBQggKBl9saW1pdEIJCgdfY3Vyc29yQg0KC193ZWJob29rX2lkQgcKBV90eXBlQgsKCV92ZXJpZmllZEISChBfc291cmNlX2V2ZW50X2lkIqYBChJMaXN0RXZlbnRzUmVzcG9uc2USLwoFaXRlbXMYASADKAsyIC5hbHVtaWEud2ViaG9va3MudjEuRXZlbnRTdW1tYXJ5EhgKC25leHRfY3Vyc29yGAIgASgJSAGIAQESEAoIaGFzX21vcmUYAyABKAgSGgoQc2VhcmNoX3RydW5jYXRlZBgEIAEoCEgAQgcKBWJvdW5kQg4KDF9uZXh0X2N1cnNvciInCg9HZXRFdmVudFJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIjwKEEdldEV2ZW50UmVzcG9uc2USKAoFZXZlbnQYASABKAsyGS5hbHVtaWEud2ViaG9va3MudjEuRXZlbnQiKwoTR2V0RXZlbnRCb2R5UmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiOgoUR2V0RXZlbnRCb2R5UmVzcG9uc2USIgoEYm9keRgBIAEoCzIULmdvb2dsZS5hcGkuSHR0cEJvZHkiKgoSUmVwbGF5RXZlbnRSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASJOChNSZXBsYXlFdmVudFJlc3BvbnNlEjcKCmRlbGl2ZXJpZXMYASADKAsyIy5hbHVtaWEud2ViaG9va3MudjEuRGVsaXZlcnlTdW1tYXJ5IqsBChRTZW5kVGVzdEV2ZW50UmVxdWVzdBIcCgp3ZWJob29rX2lkGAEgASgJQgi6SAVyA7ABARI9CgpldmVudF90eXBlGAIgASgJQiS6SCFyHxABGMgBMhheW15ceDAwLVx4MWZceDdmLVx4OWZdKiRIAIgBARInCgdwYXlsb2FkGAMgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlQg0KC19ldmVudF90eXBlIkEKFVNlbmRUZXN0RXZlbnRSZXNwb25zZRIoCgVldmVudBgBIAEoCzIZLmFsdW1pYS53ZWJob29rcy52MS5FdmVudDL2BgoMRXZlbnRTZXJ2aWNlEqEBChFMaXN0V2ViaG9va0V2ZW50cxIsLmFsdW1pYS53ZWJob29rcy52MS5MaXN0V2ViaG9va0V2ZW50c1JlcXVlc3QaLS5hbHVtaWEud2ViaG9va3MudjEuTGlzdFdlYmhvb2tFdmVudHNSZXNwb25zZSIvkAIBgtPkkwImEiQvYXBpL3YxL3dlYmhvb2tzL3t3ZWJob29rX2lkfS9ldmVudHMSfwoKTGlzdEV2ZW50cxIlLmFsdW1pYS53ZWJob29rcy52MS5MaXN0RXZlbnRzUmVxdWVzdBomLmFsdW1pYS53ZWJob29rcy52MS5MaXN0RXZlbnRzUmVzcG9uc2UiIpACAYLT5JMCGRIXL2FwaS92MS93ZWJob29rcy9ldmVudHMShQEKCEdldEV2ZW50EiMuYWx1bWlhLndlYmhvb2tzLnYxLkdldEV2ZW50UmVxdWVzdBokLmFsdW1pYS53ZWJob29rcy52MS5HZXRFdmVudFJlc3BvbnNlIi6QAgGC0+STAiViBWV2ZW50EhwvYXBpL3YxL3dlYmhvb2tzL2V2ZW50cy97aWR9EpcBCgxHZXRFdmVudEJvZHkSJy5hbHVtaWEud2ViaG9va3MudjEuR2V0RXZlbnRCb2R5UmVxdWVzdBooLmFsdW1pYS53ZWJob29rcy52MS5HZXRFdmVudEJvZHlSZXNwb25zZSIykAIBgtPkkwIpYgRib2R5EiEvYXBpL3YxL3dlYmhvb2tzL2V2ZW50cy97aWR9L2JvZHkwARKOAQoLUmVwbGF5RXZlbnQSJi5hbHVtaWEud2ViaG9va3MudjEuUmVwbGF5RXZlbnRSZXF1ZXN0GicuYWx1bWlhLndlYmhvb2tzLnYxLlJlcGxheUV2ZW50UmVzcG9uc2UiLoLT5JMCKDoBKiIjL2FwaS92MS93ZWJob29rcy9ldmVudHMve2lkfS9yZXBsYXkSjQEKDVNlbmRUZXN0RXZlbnQSKC5hbHVtaWEud2ViaG9va3MudjEuU2VuZFRlc3RFdmVudFJlcXVlc3QaKS5hbHVtaWEud2ViaG9va3MudjEuU2VuZFRlc3RFdmVudFJlc3BvbnNlIieC0+STAiE6ASpiBWV2ZW50IhUvYXBpL3YxL3dlYmhvb2tzL3Rlc3RiBnByb3RvMw", [file_alumia_webhooks_v1_delivery_service, file_buf_validate_validate, file_google_api_annotations, file_google_api_httpbody, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * EventSummary is an event as lists show it.
@@ -284,6 +284,48 @@ export type ListWebhookEventsRequest = Message<"alumia.webhooks.v1.ListWebhookEv
    * @generated from field: optional string cursor = 3;
    */
   cursor?: string | undefined;
+
+  /**
+   * Only events in one of these states; any if empty.
+   *
+   * @generated from field: repeated string status = 4;
+   */
+  status: string[];
+
+  /**
+   * Only events of this type; `prefix.*` stands for every type below `prefix`.
+   *
+   * @generated from field: optional string type = 5;
+   */
+  type?: string | undefined;
+
+  /**
+   * Only events whose signature was verified, or only those that came without.
+   *
+   * @generated from field: optional bool verified = 6;
+   */
+  verified?: boolean | undefined;
+
+  /**
+   * Only events recorded at this time or later.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 7;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only events recorded before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 8;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Only events with this id of the provider's.
+   *
+   * @generated from field: optional string source_event_id = 9;
+   */
+  sourceEventId?: string | undefined;
 };
 
 /**
@@ -319,6 +361,20 @@ export type ListWebhookEventsResponse = Message<"alumia.webhooks.v1.ListWebhookE
    * @generated from field: bool has_more = 3;
    */
   hasMore: boolean;
+
+  /**
+   * Stands only where the look for matches ended at its bound: `nextCursor` goes on where it ended, even after an
+   * empty page.
+   *
+   * @generated from oneof alumia.webhooks.v1.ListWebhookEventsResponse.bound
+   */
+  bound: {
+    /**
+     * @generated from field: bool search_truncated = 4;
+     */
+    value: boolean;
+    case: "searchTruncated";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -347,6 +403,55 @@ export type ListEventsRequest = Message<"alumia.webhooks.v1.ListEventsRequest"> 
    * @generated from field: optional string cursor = 2;
    */
   cursor?: string | undefined;
+
+  /**
+   * Only events of this webhook, by its UUID.
+   *
+   * @generated from field: optional string webhook_id = 3;
+   */
+  webhookId?: string | undefined;
+
+  /**
+   * Only events in one of these states; any if empty.
+   *
+   * @generated from field: repeated string status = 4;
+   */
+  status: string[];
+
+  /**
+   * Only events of this type; `prefix.*` stands for every type below `prefix`.
+   *
+   * @generated from field: optional string type = 5;
+   */
+  type?: string | undefined;
+
+  /**
+   * Only events whose signature was verified, or only those that came without.
+   *
+   * @generated from field: optional bool verified = 6;
+   */
+  verified?: boolean | undefined;
+
+  /**
+   * Only events recorded at this time or later.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 7;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only events recorded before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 8;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Only events with this id of the provider's.
+   *
+   * @generated from field: optional string source_event_id = 9;
+   */
+  sourceEventId?: string | undefined;
 };
 
 /**
@@ -382,6 +487,20 @@ export type ListEventsResponse = Message<"alumia.webhooks.v1.ListEventsResponse"
    * @generated from field: bool has_more = 3;
    */
   hasMore: boolean;
+
+  /**
+   * Stands only where the look for matches ended at its bound: `nextCursor` goes on where it ended, even after an
+   * empty page.
+   *
+   * @generated from oneof alumia.webhooks.v1.ListEventsResponse.bound
+   */
+  bound: {
+    /**
+     * @generated from field: bool search_truncated = 4;
+     */
+    value: boolean;
+    case: "searchTruncated";
+  } | { case: undefined; value?: undefined };
 };
 
 /**

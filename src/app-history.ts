@@ -1,0 +1,29 @@
+/** The part of the composition root that shows what was recorded, and steers what is owed. */
+import { type Config, LIMITS, type Limits } from "./config.ts";
+import { Deliveries } from "./core/deliveries.ts";
+import { Events } from "./core/events.ts";
+import { FairTurns } from "./core/fair-turns.ts";
+import { Scans } from "./core/scans.ts";
+import { TraceLists } from "./core/trace-lists.ts";
+import type { Observer } from "./observe/observer.ts";
+import { SCAN_CONNECTIONS_MAX } from "./store/pool.ts";
+import type { Store } from "./store/store.ts";
+
+/** `wake` tells the delivery loop that something is due. */
+export function createHistory(parts: {
+  config: Config;
+  limits: Limits;
+  observer: Observer;
+  store: Store;
+  wake: () => void;
+}) {
+  const { config, limits, observer, store, wake } = parts;
+  const { orm, pool } = store;
+  const scans = new Scans({ limits, turns: new FairTurns(SCAN_CONNECTIONS_MAX / 2) });
+  const means = { orm, pool, scanPool: store.scans, scans, wake };
+  return {
+    events: new Events({ ...means, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax }),
+    deliveries: new Deliveries({ ...means, leaseMs: config.deliveryLeaseMs, observer }),
+    traces: new TraceLists({ orm }),
+  };
+}

@@ -1,0 +1,113 @@
+/** Which deliveries match a filter, and the index that leads to them. */
+import type { Pool } from "pg";
+import type { DeliveryStatus } from "../entities/delivery.ts";
+import { UUID_TIME_MS_MAX, uuidLowerBound, uuidTimeMs } from "../partitions.ts";
+import { type IdRange, inRange, ofType, Parameters, type Step, type StepBounds, takeStep } from "./scan.ts";
+
+export interface DeliveryFilter extends IdRange {
+  readonly organizationId: string;
+  readonly webhookId: string | null;
+  /** Empty: any. */
+  readonly statuses: readonly DeliveryStatus[];
+  /** A type, or a prefix followed by ".*". */
+  readonly type: string | null;
+  /** Of the last attempt. */
+  readonly errorCode: string | null;
+  readonly eventId: string | null;
+}
+
+/** States with an index of their own, and those of what a worker may take: its queue rows lead to them. */
+const TROUBLE: readonly DeliveryStatus[] = ["failed", "paused", "canceled"];
+const LIVE: readonly DeliveryStatus[] = ["pending", "delivering"];
+/** A delivery that is made with its event has an id that follows at once; any other is a replay, milliseconds. */
+const FIRST_MS_MAX = 1_000;
+/** Rows up to which the deliveries of an organization are put together from those of its webhooks. */
+const MERGED_ROWS_MAX = 128;
+
+/** Examines the next rows that the filter's index leads to. */
+export async function stepThroughDeliveries(pool: Pool, filter: DeliveryFilter, bounds: StepBounds): Promise<Step> {
+  const parameters = new Parameters();
+  const candidates = candidatesOf(filter, bounds, parameters);
+  return await takeStep(pool, { candidates, conditions: conditionsOf(filter, parameters), parameters }, bounds);
+}
+
+/** What rows `c` must be. The organization is asked for whatever led to them; so is a webhook that still exists. */
+export function conditionsOf(filter: DeliveryFilter, parameters: Parameters): string[] {
+  const { organizationId, webhookId, statuses, type, errorCode, eventId } = filter;
+  const organization = parameters.add(organizationId);
+  const conditions = [
+    `c.organization_id = ${organization}`,
+    `exists (select from webhooks w where w.id = c.webhook_id and w.organization_id = ${organization})`,
+  ];
+  if (webhookId !== null) conditions.push(`c.webhook_id = ${parameters.add(webhookId)}`);
+  if (statuses.length > 0) conditions.push(`c.status = any (${parameters.add(statuses)}::text[])`);
+  if (type !== null) conditions.push(ofType("c.event_type", type, parameters));
+  if (eventId !== null) conditions.push(`c.event_id = ${parameters.add(eventId)}`);
+  if (errorCode !== null) {
+    conditions.push(`exists (select from delivery_attempts a where a.delivery_id = c.id
+      and a.number = c.attempt_count and a.error_code = ${parameters.add(errorCode)})`);
+  }
+  return conditions;
+}
+
+const COLUMNS = "d.id, d.organization_id, d.webhook_id, d.status, d.event_type, d.event_id, d.attempt_count";
+
+function candidatesOf(filter: DeliveryFilter, bounds: StepBounds, parameters: Parameters): string {
+  const { statuses, errorCode, eventId } = filter;
+  if (eventId !== null) return joined(ofEvent(filter, eventId, bounds, parameters));
+  if (statuses.length === 0 && errorCode === null) return scoped(filter, bounds, parameters, "");
+  if (statuses.includes("succeeded") && errorCode === null) return scoped(filter, bounds, parameters, "");
+  // What succeeded has no error.
+  const wanted = statuses.length === 0 ? [...TROUBLE, ...LIVE] : statuses.filter((status) => status !== "succeeded");
+  if (wanted.length === 0) return scoped(filter, bounds, parameters, "and false");
+  const live = wanted.filter((status) => LIVE.includes(status));
+  if (live.length === 0) return scoped(filter, bounds, parameters, "and d.troubled");
+  const queued = queuedOf(filter, live, bounds, parameters);
+  if (live.length === wanted.length) return joined(queued);
+  const limit = parameters.add(bounds.rows);
+  const troubled = `select id from (${scoped(filter, bounds, parameters, "and d.troubled")} limit ${limit}) t`;
+  return joined(`${troubled} union select id from (${queued}) q order by id desc limit ${limit}`);
+}
+
+function scoped(filter: DeliveryFilter, bounds: StepBounds, parameters: Parameters, and: string): string {
+  const { organizationId, webhookId } = filter;
+  const range = inRange("d.id", filter, bounds.after, parameters);
+  const select = (from: string) =>
+    `select ${COLUMNS} from deliveries d where ${from} ${and} ${range} order by d.id desc`;
+  if (webhookId !== null) return select(`d.webhook_id = ${parameters.add(webhookId)}`);
+  if (and !== "") return select(`d.organization_id = ${parameters.add(organizationId)}`);
+  // No index has them in order: it would be written for every delivery. A long look goes through everybody's.
+  if (bounds.rows > MERGED_ROWS_MAX) return select("true");
+  return `select d.* from webhooks w cross join lateral (
+      ${select("d.webhook_id = w.id")} limit ${parameters.add(bounds.rows)}) d
+    where w.organization_id = ${parameters.add(organizationId)} order by d.id desc`;
+}
+
+// What is under way is in no index by organization, for the sake of what is handed over: that look goes through everybody's.
+function queuedOf(
+  filter: DeliveryFilter,
+  live: readonly DeliveryStatus[],
+  { after, rows }: StepBounds,
+  parameters: Parameters,
+): string {
+  const range = inRange("delivery_id", filter, after, parameters);
+  const scope = live.includes("delivering")
+    ? "true"
+    : `started_at is null and organization_id = ${parameters.add(filter.organizationId)}`;
+  return `select delivery_id as id from delivery_queue where ${scope} ${range}
+    order by delivery_id desc limit ${parameters.add(rows)}`;
+}
+
+function ofEvent(filter: DeliveryFilter, eventId: string, { after }: StepBounds, parameters: Parameters): string {
+  const event = parameters.add(eventId);
+  const end = parameters.add(uuidLowerBound(Math.min(uuidTimeMs(eventId) + FIRST_MS_MAX, UUID_TIME_MS_MAX)));
+  const range = inRange("id", filter, after, parameters);
+  return `select id from deliveries where id >= ${event} and id < ${end} and event_id = ${event} ${range}
+    union select id from deliveries where event_id = ${event} and replay ${range} order by id desc`;
+}
+
+/** One row for each id, whether its delivery is still there or not: what is counted is what was examined. */
+function joined(ids: string): string {
+  return `select i.id, d.organization_id, d.webhook_id, d.status, d.event_type, d.event_id, d.attempt_count
+    from (${ids}) i left join deliveries d on d.id = i.id order by i.id desc`;
+}

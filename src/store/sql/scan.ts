@@ -1,0 +1,74 @@
+/**
+ * Looking for what matches a filter, newest first, in steps that examine a bounded number of rows each. So no filter
+ * costs more than its caller allows, whatever the history.
+ */
+import type { Pool } from "pg";
+
+/** Where a step goes on and how far it goes. */
+export interface StepBounds {
+  /** Rows with ids below this one; null: all. */
+  readonly after: string | null;
+  /** Rows that are examined. */
+  readonly rows: number;
+  /** Ids that are wanted. */
+  readonly wanted: number;
+}
+
+export interface Step {
+  /** Of rows that match, newest first. */
+  readonly ids: readonly string[];
+  readonly examined: number;
+  /** Of the last row that was examined; null if there are no more. */
+  readonly last: string | null;
+}
+
+/** Values of a statement that is put together. */
+export class Parameters {
+  readonly values: unknown[] = [];
+
+  /** The placeholder of one more value. */
+  add(value: unknown): string {
+    this.values.push(value);
+    return `$${this.values.length}`;
+  }
+}
+
+/** Ids in a range: from one on, and below another. */
+export interface IdRange {
+  readonly from: string | null;
+  readonly before: string | null;
+}
+
+/** The condition that `column` lies in the range and below `after`; begins with "and" where there is one. */
+export function inRange(column: string, { from, before }: IdRange, after: string | null, parameters: Parameters) {
+  const bounds = [
+    ["<", after],
+    ["<", before],
+    [">=", from],
+  ] as const;
+  return bounds
+    .map(([relation, id]) => (id === null ? "" : `and ${column} ${relation} ${parameters.add(id)}`))
+    .join(" ");
+}
+
+/** The condition that a type is the one of the pattern, or lies below its prefix. */
+export function ofType(column: string, pattern: string, parameters: Parameters): string {
+  if (!pattern.endsWith(".*")) return `${column} = ${parameters.add(pattern)}`;
+  return `starts_with(${column}, ${parameters.add(pattern.slice(0, -1))})`;
+}
+
+/** Examines the rows of `candidates` (newest first, each with its `id`), called `c` in the conditions. */
+export async function takeStep(
+  pool: Pool,
+  { candidates, conditions, parameters }: { candidates: string; conditions: readonly string[]; parameters: Parameters },
+  { rows, wanted }: StepBounds,
+): Promise<Step> {
+  const { rows: found } = await pool.query<{ ids: string[]; last: string | null; examined: number }>(
+    `with c as materialized (${candidates} limit ${parameters.add(rows)})
+     select array(select id from c where ${conditions.join(" and ")} order by id desc limit ${parameters.add(wanted)}) as ids,
+       (select id from c order by id limit 1) as last, (select count(*) from c)::int as examined`,
+    parameters.values,
+  );
+  const { ids, last, examined } = found[0] ?? { ids: [], last: null, examined: 0 };
+  return { ids, examined, last: examined < rows ? null : last };
+}
