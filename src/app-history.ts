@@ -22,7 +22,11 @@ export function createHistory(parts: {
   const scans = new Scans({ limits, turns: new FairTurns(SCAN_CONNECTIONS_MAX / 2) });
   const means = { orm, pool, scanPool: store.scans, scans, wake };
   return {
-    events: new Events({ ...means, inlineBodyBytesMax: LIMITS.inlineBodyBytesMax }),
+    events: new Events({
+      ...means,
+      inlineBodyBytesMax: LIMITS.inlineBodyBytesMax,
+      scanBytesMax: limits.scanStepBytesMax,
+    }),
     deliveries: new Deliveries({ ...means, leaseMs: config.deliveryLeaseMs, observer }),
     traces: new TraceLists({ orm }),
   };

@@ -3,6 +3,7 @@
  * unit in its name. A wrong value throws a ConfigError whose one line names the variable and what it takes.
  */
 import { resolve } from "node:path";
+import { SCAN_LIMITS } from "./config-history.ts";
 import { OBSERVING_LIMITS, type ObservingConfig, observingConfig } from "./config-observing.ts";
 import { HANDSHAKE_LIMITS, LINEAR_LIMITS, TRACE_LIMITS } from "./config-receiving.ts";
 import {
@@ -138,10 +139,7 @@ export const LIMITS = Object.freeze({
   /** Bytes of bodies that a worker holds, and of one that a claim brings along. */
   deliveryBytesMax: 128 * 1024 * 1024,
   deliverySmallBytesMax: 64 * 1024,
-  /** Filtered lists: rows that one page examines and rows of one step, and how long a page may look, milliseconds. */
-  scanRowsMax: 100_000,
-  scanStepRowsMax: 5_000,
-  scanMsMax: 2_000,
+  ...SCAN_LIMITS,
   /** Connections of the pools: hot statements, entity reads. */
   hotPoolConnectionsMax: 8,
   ormPoolConnectionsMax: 8,

@@ -17,6 +17,7 @@ import { exactText } from "./exact-text.ts";
 import { newId } from "./ids.ts";
 import type { PageRequest } from "./pages.ts";
 import { idRange, type ScannedPage, type Scans, type TimeRange, typePattern } from "./scans.ts";
+import { searchPattern } from "./search-pattern.ts";
 import { noSuchWebhook } from "./webhook-settings.ts";
 
 export interface EventView {
@@ -45,6 +46,8 @@ export interface EventQuery extends TimeRange {
   readonly type: string | undefined;
   readonly verified: boolean | undefined;
   readonly sourceEventId: string | undefined;
+  /** A text that the payload or a header holds, whatever its case. */
+  readonly search: string | undefined;
 }
 
 export interface EventsOptions {
@@ -52,6 +55,8 @@ export interface EventsOptions {
   readonly pool: Pool;
   readonly scanPool: Pool;
   readonly scans: Scans;
+  /** Bytes of bodies that one step of a search looks through. */
+  readonly scanBytesMax: number;
   readonly inlineBodyBytesMax: number;
   readonly wake: () => void;
 }
@@ -63,6 +68,7 @@ export class Events {
   readonly #pool: Pool;
   readonly #scanPool: Pool;
   readonly #scans: Scans;
+  readonly #scanBytesMax: number;
   readonly #inlineBodyBytesMax: number;
   readonly #wake: () => void;
 
@@ -72,6 +78,7 @@ export class Events {
     this.#pool = options.pool;
     this.#scanPool = options.scanPool;
     this.#scans = options.scans;
+    this.#scanBytesMax = options.scanBytesMax;
     this.#inlineBodyBytesMax = options.inlineBodyBytesMax;
     this.#wake = options.wake;
   }
@@ -84,7 +91,8 @@ export class Events {
     const filter = eventFilter(caller, request);
     const em = organizationScope(this.#orm, caller.organizationId);
     if (filter.webhookId !== null && !(await em.findOne(Webhook, { id: filter.webhookId }))) throw noSuchWebhook();
-    const step = (bounds: StepBounds) => stepThroughEvents(this.#scanPool, filter, bounds);
+    const step = (bounds: StepBounds) =>
+      stepThroughEvents(this.#scanPool, filter, { ...bounds, bytes: this.#scanBytesMax });
     const page = await this.#scans.page(caller.organizationId, request, step);
     const events = await em.find(Event, { id: { $in: page.items } }, { orderBy: { id: "desc" } });
     const webhooks = await webhooksOf(em, events);
@@ -142,6 +150,7 @@ function eventFilter(caller: Caller, query: EventQuery): EventFilter {
     type: typePattern(query.type),
     verified: query.verified ?? null,
     sourceEventId: query.sourceEventId ?? null,
+    pattern: query.search === undefined ? null : searchPattern(query.search),
     ...idRange(query),
   };
 }

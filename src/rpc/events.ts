@@ -55,8 +55,8 @@ export function eventService(
 }
 
 function listRequest(request: ListEventsRequest | ListWebhookEventsRequest, limitDefault: number) {
-  const { webhookId, status, type, verified, sourceEventId } = request;
-  const filter = { webhookId, statuses: status, type, verified, sourceEventId, ...timeRange(request) };
+  const { webhookId, status, type, verified, sourceEventId, search } = request;
+  const filter = { webhookId, statuses: status, type, verified, sourceEventId, search, ...timeRange(request) };
   return { ...pageRequest(request, limitDefault), ...filter };
 }
 

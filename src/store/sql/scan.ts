@@ -57,10 +57,17 @@ export function ofType(column: string, pattern: string, parameters: Parameters):
   return `starts_with(${column}, ${parameters.add(pattern.slice(0, -1))})`;
 }
 
-/** Examines the rows of `candidates` (newest first, each with its `id`), called `c` in the conditions. */
+/** Rows to examine (newest first, each with its `id`), and what those that match are, as `c`. */
+export interface Statement {
+  readonly candidates: string;
+  readonly conditions: readonly string[];
+  readonly parameters: Parameters;
+}
+
+/** Examines the rows of the statement. */
 export async function takeStep(
   pool: Pool,
-  { candidates, conditions, parameters }: { candidates: string; conditions: readonly string[]; parameters: Parameters },
+  { candidates, conditions, parameters }: Statement,
   { rows, wanted }: StepBounds,
 ): Promise<Step> {
   const { rows: found } = await pool.query<{ ids: string[]; last: string | null; examined: number }>(

@@ -1,0 +1,10 @@
+/** Bounds of looking through what was recorded, and of steering it, that stand in LIMITS. */
+
+export const SCAN_LIMITS = {
+  /** Filtered lists: rows that one page examines, and how long it may look, milliseconds. */
+  scanRowsMax: 100_000,
+  scanMsMax: 2_000,
+  /** Rows that one step examines, and bytes of bodies that a search looks through in it. */
+  scanStepRowsMax: 5_000,
+  scanStepBytesMax: 16 * 1024 * 1024,
+} as const;
