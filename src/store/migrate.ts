@@ -15,7 +15,16 @@ import { poolOptions, type StoreConnection } from "./pool.ts";
 
 /** Advisory lock key of the migrations ("alumia" in ASCII). */
 const MIGRATION_LOCK = 0x616c756d6961;
-const MIGRATIONS = [Initial, LeanHistory, Receiving, Verification, AttemptsAndCredentials, SecretCaptures, Isolation, Steering];
+const MIGRATIONS = [
+  Initial,
+  LeanHistory,
+  Receiving,
+  Verification,
+  AttemptsAndCredentials,
+  SecretCaptures,
+  Isolation,
+  Steering,
+];
 
 /**
  * Brings the schema up to date and returns the names of the migrations applied. Any number of processes may call
