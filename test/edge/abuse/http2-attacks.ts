@@ -198,7 +198,7 @@ export async function stallWindows(args: Target & { streams: number; path: strin
       await line.write(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, streamId(index), block));
     }
     while (line.socket.writable && line.resets.length < args.streams) {
-      await Promise.race([once(line.socket, "data"), line.closed]);
+      await Promise.race([once(line.socket, "data").catch(() => {}), line.closed]);
     }
     line.socket.end();
     return args.streams;

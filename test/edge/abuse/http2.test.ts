@@ -24,12 +24,12 @@ beforeAll(async () => {
     sweepIntervalMs: 100,
     http2IdleTimeoutMs: 500,
     http2PingIntervalMs: 300,
-    http2PingTimeoutMs: 500,
+    http2PingTimeoutMs: 2_000,
     answerStallMs: 500,
     answerBytesPerSecondMin: 64 * 1024 * 1024,
   });
   const { receiveUrl, secret } = (await abused.service.api.post("/webhooks", { name: "large" })).body;
-  const body = Buffer.alloc(256 * 1024, "x");
+  const body = Buffer.alloc(96 * 1024, "x");
   const { eventId } = (await send(receiveUrl, body, hubSignature(secret, body))).body;
   bodyPath = `/api/v1/webhooks/events/${eventId}/body`;
 });
