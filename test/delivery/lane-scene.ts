@@ -27,17 +27,27 @@ export async function insertLanedWebhook(
   return { id, organizationId };
 }
 
-export interface LanedRow {
+export interface OwedRow {
   readonly key?: string | null;
   readonly step?: number;
   readonly manual?: boolean;
 }
 
+export type WebhookOf = Readonly<Record<"id" | "organizationId", string>>;
+
 /** Deliveries that wait in the webhook's lane, in this order; resolves to their ids. */
-export async function insertLaned(
+export async function insertLaned(pool: Pool, webhook: WebhookOf, rows: readonly OwedRow[]): Promise<string[]> {
+  const ids = await insertDue(pool, webhook, rows, true);
+  await mendLanes(pool);
+  return ids;
+}
+
+/** Deliveries that are due, in this order; resolves to their ids. */
+export async function insertDue(
   pool: Pool,
-  webhook: { readonly id: string; readonly organizationId: string },
-  rows: readonly LanedRow[],
+  webhook: WebhookOf,
+  rows: readonly OwedRow[],
+  laned = false,
 ): Promise<string[]> {
   const ids = rows.map(() => newId());
   const columns = [
@@ -51,12 +61,11 @@ export async function insertLaned(
        select id, $2, $3, $3, id, 'https://example.com/', 'pending', now(), now() from unnest($1::uuid[]) id)
      insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, laned, step,
        manual, order_key, ordered_at)
-     select i.id, $2, $3, $3, i.id, now(), true, i.step, i.manual, convert_to(i.key, 'utf8'),
+     select i.id, $2, $3, $3, i.id, now(), $7, i.step, i.manual, convert_to(i.key, 'utf8'),
        case when i.key is not null then now() end
      from unnest($1::uuid[], $4::text[], $5::int[], $6::bool[]) i (id, key, step, manual)`,
-    [ids, webhook.organizationId, webhook.id, ...columns],
+    [ids, webhook.organizationId, webhook.id, ...columns, laned],
   );
-  await mendLanes(pool);
   return ids;
 }
 

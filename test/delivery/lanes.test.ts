@@ -3,10 +3,12 @@ import { randomUUID } from "node:crypto";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { openCircuit, settleProbe } from "../../src/store/sql/circuit.ts";
+import type { ClaimedDelivery } from "../../src/store/sql/claim.ts";
 import { ROUSE_LANE, untilNextLane } from "../../src/store/sql/lanes.ts";
+import { retryDelivery } from "../../src/store/sql/redeliver.ts";
 import { createPool } from "../support/pool.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
-import { advance, finish, insertLaned, insertLanedWebhook, serve } from "./lane-scene.ts";
+import { advance, finish, insertDue, insertLaned, insertLanedWebhook, serve } from "./lane-scene.ts";
 
 let database: TestDatabase;
 let pool: Pool;
@@ -109,6 +111,18 @@ test("concurrency: no more at once, and the next as soon as one ends", async () 
   expect(await serve(pool)).toHaveLength(1);
 });
 
+test("concurrency: however many serve at once, one does not begin what another's commit has just let begin", async () => {
+  const webhook = await insertLanedWebhook(pool, { maxConcurrency: 2 });
+  await insertLaned(pool, webhook, times(120, {}));
+  const running: ClaimedDelivery[] = [];
+  for (let left = 120; left > 0; ) {
+    running.push(...(await Promise.all(times(6, 0).map(() => serve(pool)))).flat());
+    expect(running.length).toBeLessThanOrEqual(2);
+    left -= running.length;
+    for (const delivery of running.splice(0)) await finish(pool, delivery, { kind: "succeeded" });
+  }
+});
+
 test("a circuit lets nothing through until its time, then one, and all once that has worked", async () => {
   const webhook = await insertLanedWebhook(pool, null);
   const circuitTimes = { openMs: 30_000, openMsMax: 100_000 };
@@ -144,6 +158,31 @@ test("an open circuit over which nothing waits sleeps, and is woken by what come
   expect(await untilNextLane(pool, anyRoom)).toBeNull();
   await insertLaned(pool, webhook, [{}, {}]);
   expect((await serve(pool)).map(({ probe }) => probe)).toEqual([true]);
+});
+
+test("a retry by hand is the probe, before whatever else waits", async () => {
+  const webhook = await insertLanedWebhook(pool, null);
+  await insertLaned(pool, webhook, times(3, {}));
+  const [later = ""] = await insertDue(pool, webhook, [{ step: 2 }]);
+  await pool.query("update delivery_queue set due_at = now() + interval '1 hour' where delivery_id = $1", [later]);
+  await openCircuit(pool, webhook.id, 30_000);
+  expect(await retryDelivery(pool, webhook.organizationId, later, 60_000)).toBeNull();
+  expect((await serve(pool)).map(({ deliveryId, probe, manual }) => [deliveryId, probe, manual])).toEqual([
+    [later, true, true],
+  ]);
+});
+
+test("one that is held keeps those of its key waiting, until it is released and done", async () => {
+  const webhook = await insertLanedWebhook(pool, { orderingKey: { header: "k" } });
+  const [first, second] = await insertLaned(pool, webhook, [{ key: "a" }, { key: "a" }]);
+  await pool.query("update delivery_queue set held = true, laned = false where delivery_id = $1", [first]);
+  expect(await serve(pool)).toEqual([]);
+  await pool.query("update delivery_queue set held = false, laned = true where delivery_id = $1", [first]);
+  await advance(pool, 1_001);
+  const taken = await serve(pool);
+  expect(idsOf(taken)).toEqual([first]);
+  for (const delivery of taken) await finish(pool, delivery, { kind: "succeeded" });
+  expect(idsOf(await serve(pool))).toEqual([second]);
 });
 
 test("of one key the next begins only when the one before is done; others flow, and those without a key", async () => {

@@ -162,6 +162,19 @@ const MENDED: readonly [string, Fault][] = [
     },
   ],
   [
+    "a lane that is missing is made",
+    {
+      kind: "lane_missing",
+      make: async () => {
+        const id = await deliver({ status: "pending", queued: {} });
+        await pool.query("update delivery_queue set laned = true where delivery_id = $1", [id]);
+        return webhook.id;
+      },
+      after: (id) => rowsOf("select next_at <= now() as due from lanes where destination_id = $1", [id]),
+      expected: [{ due: true }],
+    },
+  ],
+  [
     "a purge that nobody goes on with is done",
     {
       kind: "purge_stuck",

@@ -27,7 +27,14 @@ export function useStore(): void {
     await database?.drop();
   });
   beforeEach(async () => {
-    const tables = ["delivery_queue", "event_dedupe", "purges", "webhooks", ...HISTORY.map(({ table }) => table)];
+    const tables = [
+      "delivery_queue",
+      "lanes",
+      "event_dedupe",
+      "purges",
+      "webhooks",
+      ...HISTORY.map(({ table }) => table),
+    ];
     for (const table of tables) await pool.query(`delete from ${table}`);
     webhook = await insertWebhook(pool);
   });

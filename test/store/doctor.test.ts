@@ -41,6 +41,18 @@ describe("what only a person can judge, or what nobody may touch", () => {
     expect(await examineNow()).toEqual([]);
   });
 
+  test("of a lane that nobody serves, one delivery is told for all", async () => {
+    const ids = await Promise.all([0, 1].map(() => deliver({ status: "pending", queued: { dueInMs: -120_000 } })));
+    await pool.query("update delivery_queue set laned = true");
+    const lane = "insert into lanes (destination_id, organization_id, next_at) values ($1, $2, now() - $3::interval)";
+    await pool.query(lane, [webhook.id, webhook.organizationId, "90 s"]);
+    const [finding] = await examineNow({ mend: true });
+    expect(finding).toMatchObject({ kind: "overdue", count: 1, mended: 0 });
+    expect(ids).toContain(finding?.examples[0]);
+    await pool.query("update lanes set next_at = now()");
+    expect(await examineNow()).toEqual([]);
+  });
+
   test("what has moved before the second look is no finding", async () => {
     await deliver({ status: "pending", queued: { dueInMs: -120_000 } });
     const asked: unknown[] = [];
