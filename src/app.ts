@@ -185,10 +185,11 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
   const apiKeys = new ApiKeys({ orm, pool, lookups: store.keyLookups, clock, production: config.production, limits });
   const checkStore = remember(READINESS_MS, () => store.check().catch(() => false));
   const readiness = async () => ({ store: await checkStore(), delivery: worker.alive });
+  const { runner, ...history } = createHistory({ config, limits, logger, observer, store, wake });
   const rpc = createRpcServer({
     webhooks,
     captures,
-    ...createHistory({ config, limits, observer, store, wake }),
+    ...history,
     apiKeys,
     signatures: new Signatures({ loader, receiver, keys, clock, publicUrl: config.publicUrl }),
     receiver,
@@ -249,6 +250,7 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
   });
   worker.start();
   maintenance.start();
+  runner.start();
 
   const stopAll = async () => {
     stopping.abort();
@@ -259,6 +261,7 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
       ["listener", async () => (cut.requests = await listener.close(graceMs()))],
       ["receiving", async () => (cut.events = await receiving.drain(graceMs()))],
       ["delivery", async () => (cut.deliveries = await worker.stop(graceMs()))],
+      ["bulk jobs", () => Promise.race([runner.stop(), sleep(graceMs(), undefined, { ref: false })])],
       ["maintenance", () => Promise.race([maintenance.stop(), sleep(graceMs(), undefined, { ref: false })])],
       ["client", () => Promise.all([client.close(), closeKeys()])],
       ["observing", () => Promise.race([observing.close(), sleep(graceMs(), undefined, { ref: false })])],

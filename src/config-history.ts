@@ -8,3 +8,14 @@ export const SCAN_LIMITS = {
   scanStepRowsMax: 5_000,
   scanStepBytesMax: 16 * 1024 * 1024,
 } as const;
+
+export const BULK_LIMITS = {
+  /** Deliveries of one bulk job, and jobs of one organization that are not finished. */
+  bulkMatchesMax: 2_000_000,
+  bulkJobsMax: 20,
+  /** Deliveries of one step. */
+  bulkStepRowsMax: 250,
+  /** Due deliveries of a destination that may wait before a job adds more, and how long it then rests, milliseconds. */
+  bulkBacklogMax: 500,
+  bulkRestMs: 250,
+} as const;

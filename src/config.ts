@@ -3,7 +3,7 @@
  * unit in its name. A wrong value throws a ConfigError whose one line names the variable and what it takes.
  */
 import { resolve } from "node:path";
-import { SCAN_LIMITS } from "./config-history.ts";
+import { BULK_LIMITS, SCAN_LIMITS } from "./config-history.ts";
 import { OBSERVING_LIMITS, type ObservingConfig, observingConfig } from "./config-observing.ts";
 import { HANDSHAKE_LIMITS, LINEAR_LIMITS, TRACE_LIMITS } from "./config-receiving.ts";
 import {
@@ -140,6 +140,7 @@ export const LIMITS = Object.freeze({
   deliveryBytesMax: 128 * 1024 * 1024,
   deliverySmallBytesMax: 64 * 1024,
   ...SCAN_LIMITS,
+  ...BULK_LIMITS,
   /** Connections of the pools: hot statements, entity reads. */
   hotPoolConnectionsMax: 8,
   ormPoolConnectionsMax: 8,

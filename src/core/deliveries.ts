@@ -133,16 +133,16 @@ export class Deliveries {
   }
 }
 
-/** The filter that a query means. BAD_REQUEST where a field can match nothing. */
-export function deliveryFilter(caller: Caller, query: DeliveryQuery): DeliveryFilter {
+/** The filter that a query means. BAD_REQUEST where a field can match nothing; `within` begins its name. */
+export function deliveryFilter(caller: Caller, query: DeliveryQuery, within = ""): DeliveryFilter {
   return {
     organizationId: caller.organizationId,
     webhookId: query.webhookId ?? null,
     statuses: query.statuses as readonly DeliveryStatus[],
-    type: typePattern(query.type),
+    type: typePattern(query.type, within),
     errorCode: query.errorCode ?? null,
     eventId: query.eventId ?? null,
-    ...idRange(query),
+    ...idRange(query, within),
   };
 }
 

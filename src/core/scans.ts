@@ -74,10 +74,10 @@ export interface TimeRange {
   readonly untilMs: number | undefined;
 }
 
-/** The ids that were made from `since` on and before `until`. */
-export function idRange({ sinceMs, untilMs }: TimeRange): IdRange {
+/** The ids that were made from `since` on and before `until`. `within` begins the names of fields that are refused. */
+export function idRange({ sinceMs, untilMs }: TimeRange, within = ""): IdRange {
   if (sinceMs !== undefined && untilMs !== undefined && untilMs <= sinceMs) {
-    throw invalidField("until", "range", "must be later than since");
+    throw invalidField(`${within}until`, "range", "must be later than since");
   }
   return { from: sinceMs === undefined ? null : idAt(sinceMs), before: untilMs === undefined ? null : idAt(untilMs) };
 }
@@ -85,11 +85,11 @@ export function idRange({ sinceMs, untilMs }: TimeRange): IdRange {
 const idAt = (ms: number): string => uuidLowerBound(Math.min(Math.max(Math.ceil(ms), 0), UUID_TIME_MS_MAX));
 
 /** A type or a prefix followed by ".*", as filters take it; null for every type. */
-export function typePattern(type: string | undefined): string | null {
+export function typePattern(type: string | undefined, within = ""): string | null {
   if (type === undefined || type === "*") return null;
   const stem = type.endsWith(".*") ? type.slice(0, -2) : type;
   if (stem === "" || stem.includes("*")) {
-    throw invalidField("type", "pattern", 'must be a type, "*", or a prefix followed by ".*"');
+    throw invalidField(`${within}type`, "pattern", 'must be a type, "*", or a prefix followed by ".*"');
   }
   return type;
 }

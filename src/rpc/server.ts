@@ -9,6 +9,7 @@ import {
   type ServiceImplSpec,
 } from "@connectrpc/connect";
 import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.ts";
+import { BulkJobService } from "../../gen/alumia/webhooks/v1/bulk_job_service_pb.ts";
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
@@ -17,6 +18,7 @@ import { SourceService } from "../../gen/alumia/webhooks/v1/source_service_pb.ts
 import { TraceService } from "../../gen/alumia/webhooks/v1/trace_service_pb.ts";
 import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import type { ApiKeys } from "../core/api-keys.ts";
+import type { BulkJobs } from "../core/bulk-jobs.ts";
 import type { Deliveries } from "../core/deliveries.ts";
 import type { Events } from "../core/events.ts";
 import type { LinearReceiver } from "../core/linear-receiver.ts";
@@ -27,6 +29,7 @@ import type { TraceLists } from "../core/trace-lists.ts";
 import type { Webhooks } from "../core/webhooks.ts";
 import type { Logger } from "../observe/logger.ts";
 import { apiKeyService } from "./api-keys.ts";
+import { bulkJobService } from "./bulk-jobs.ts";
 import { deliveryService } from "./deliveries.ts";
 import { eventService } from "./events.ts";
 import { createRequestGate, type GateLimits } from "./gate.ts";
@@ -49,6 +52,7 @@ export interface RpcOptions extends IntrospectionOptions {
   readonly captures: SecretCaptures;
   readonly traces: TraceLists;
   readonly deliveries: Deliveries;
+  readonly bulkJobs: BulkJobs;
   readonly apiKeys: ApiKeys;
   readonly signatures: Signatures;
   readonly receiver: Receiver;
@@ -87,6 +91,7 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     createServiceImplSpec<typeof EventService>(EventService, eventService(events, signatures, options.bodyChunkBytes)),
     createServiceImplSpec<typeof TraceService>(TraceService, traceService(traces)),
     createServiceImplSpec<typeof DeliveryService>(DeliveryService, deliveryService(deliveries)),
+    createServiceImplSpec<typeof BulkJobService>(BulkJobService, bulkJobService(options.bulkJobs)),
     createServiceImplSpec<typeof ApiKeyService>(ApiKeyService, apiKeyService(apiKeys)),
     createServiceImplSpec<typeof SourceService>(SourceService, sourceService()),
     createServiceImplSpec<typeof ReceiveService>(ReceiveService, receiveService(options)),

@@ -12,6 +12,7 @@ import { examine } from "./doctor/examine.ts";
 import { KINDS } from "./doctor/findings.ts";
 import { adoptStrays, DAY_MS, ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { retire } from "./retention.ts";
+import { forgetBulkJobs } from "./sql/bulk-jobs.ts";
 import { purgeCaptures } from "./sql/captures.ts";
 import { releaseStep } from "./sql/hold.ts";
 import { mendLanes } from "./sql/lanes.ts";
@@ -103,6 +104,7 @@ export class Maintenance {
       if (dropped.length + trimmed > 0) logger.info({ partitions: dropped, rows: trimmed }, "old history was dropped");
       if (!(await ensurePartitions(client, nowMs, partitions))) logger.warn("some partitions could not be made yet");
       await purgeCaptures(client);
+      while (!signal.aborted && (await forgetBulkJobs(client, retentionDays, limits.retentionBatchRows)));
       await adoptStrays(client, nowMs, nowMs - retentionDays * DAY_MS, partitions);
     });
   }

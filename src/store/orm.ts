@@ -6,6 +6,7 @@ import { type EntityManager, MikroORM } from "@mikro-orm/postgresql";
 import type { Pool } from "pg";
 import { endWithCalls } from "./end-with-calls.ts";
 import { ApiKey } from "./entities/api-key.ts";
+import { BulkJob } from "./entities/bulk-job.ts";
 import { Delivery, DeliveryAttempt } from "./entities/delivery.ts";
 import { Event } from "./entities/event.ts";
 import { Lane } from "./entities/lane.ts";
@@ -31,6 +32,7 @@ export async function createOrm(connection: StoreConnection, onPool: (pool: Pool
       DeliveryAttempt,
       ReceiveTrace,
       Lane,
+      BulkJob,
     ],
     dbName: "alumia",
     driverOptions: {

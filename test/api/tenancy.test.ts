@@ -34,6 +34,7 @@ interface Owned {
   readonly receiveUrl: string;
   readonly event: string;
   readonly delivery: string;
+  readonly job: string;
   readonly key: string;
   readonly name: string;
 }
@@ -67,15 +68,23 @@ async function populate(api: Api, name: string): Promise<Owned> {
     const [found] = (await api.get(`/webhooks/${webhook.id}/deliveries`)).body.items;
     return found?.status === "pending" && found.attemptCount === 1 && (found.id as string);
   });
+  const filter = { webhookId: webhook.id, status: ["failed"] };
+  const job = (await api.post("/webhooks/bulk-jobs", { action: "replay", filter })).body.id;
+  // Not finished, and no step of it due.
+  await service.pool.query(
+    `update bulk_jobs set state = 'paused', finished_at = null, matched = 1, next_at = now() + interval '1 day'
+     where id = $1`,
+    [job],
+  );
   await send(webhook.receiveUrl, body, {});
   await eventually("a rejection written", async () => {
     return (await api.get(`/webhooks/${webhook.id}/rejections`)).body.items.length === 1;
   });
   const key = (await api.post("/api-keys", { name })).body.id;
-  return { api, webhook: webhook.id, receiveUrl: webhook.receiveUrl, event, delivery, key, name };
+  return { api, webhook: webhook.id, receiveUrl: webhook.receiveUrl, event, delivery, job, key, name };
 }
 
-const idsOf = ({ webhook, event, delivery, key }: Owned) => [webhook, event, delivery, key];
+const idsOf = ({ webhook, event, delivery, job, key }: Owned) => [webhook, event, delivery, job, key];
 const label = (route: RestRoute) => `${route.method} ${route.template}`;
 
 function call(api: Api, route: RestRoute, pathId: string, bodyId: string): Promise<Answer> {
@@ -104,8 +113,8 @@ test("every RPC is here, with a route", async () => {
   expect(ROUTES.length).toBeGreaterThanOrEqual(19);
   expect(WITH_PATH_ID.length).toBeGreaterThanOrEqual(12);
   expect(WITH_BODY_ID.map(label).sort()).toEqual(["POST /webhooks/test", "POST /webhooks/verify"]);
-  const lists = ["GET /api-keys", "GET /webhooks", "GET /webhooks/deliveries", "GET /webhooks/events"];
-  expect(LISTS.map(label).sort()).toEqual(lists);
+  const lists = ["/api-keys", "/webhooks", "/webhooks/bulk-jobs", "/webhooks/deliveries", "/webhooks/events"];
+  expect(LISTS.map(label).sort()).toEqual(lists.map((path) => `GET ${path}`));
 });
 
 describe("an id of another organization is as good as none", () => {
@@ -141,7 +150,7 @@ describe("lists never show another organization's", () => {
       const first = await theirs.api.get(`${route.template}?limit=1`);
       const id = first.body.items[0].id;
       const time = first.body.items[0].createdAt;
-      const values = ["/webhooks/deliveries", "/webhooks/events"].includes(route.template) ? [id] : [time, id];
+      const values = ["/webhooks", "/api-keys"].includes(route.template) ? [time, id] : [id];
       const cursor = Buffer.from(JSON.stringify(values)).toString("base64url");
       const paged = await mine.api.get(`${route.template}?cursor=${cursor}`);
       expect(paged.status).toBe(200);
@@ -170,9 +179,10 @@ describe("without a key", () => {
 /** Last, because the owner's own calls delete. */
 test("each of these routes answers its owner for one of the ids", async () => {
   const owner = await populate(await service.otherOrganization(), "owner");
-  // Deletes come last, the webhook's after all else.
+  // What ends something comes last, the webhook's delete after all else.
   const order = (route: RestRoute) =>
-    (route.method === "DELETE" ? 2 : 0) + (route.rpc.endsWith("DeleteWebhook") ? 1 : 0);
+    (route.method === "DELETE" || route.rpc.includes(".Cancel") ? 2 : 0) +
+    (route.rpc.endsWith("DeleteWebhook") ? 1 : 0);
   const routes = [...WITH_PATH_ID, ...WITH_BODY_ID].sort((a, b) => order(a) - order(b));
   const patched = { "WebhookService.UpdateWebhook": { name: "by its owner" } } as const;
   for (const route of routes) {

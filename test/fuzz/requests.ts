@@ -14,12 +14,21 @@ import type { Seed } from "../rpc/seed.ts";
 import { type BadValue, binaryAt, jsonPathOf, type Place } from "./bad-values.ts";
 
 /** Whatever changes something names an id that does not exist: only creating and testing could leave traces. */
-export function wellFormedRequest(method: DescMethod, { webhook, eventId, deliveryId, captureId }: Seed): JsonObject {
+export function wellFormedRequest(
+  method: DescMethod,
+  { webhook, eventId, deliveryId, jobId, captureId }: Seed,
+): JsonObject {
   const absent = "00000000-0000-7000-8000-000000000000";
   const requests: Readonly<Record<string, JsonObject>> = {
     "ApiKeyService/ListApiKeys": {},
     "ApiKeyService/CreateApiKey": { name: "key" },
     "ApiKeyService/RevokeApiKey": { id: absent },
+    "BulkJobService/CancelBulkJob": { id: absent },
+    "BulkJobService/CreateBulkJob": { action: "replay", filter: { eventId: absent }, dryRun: true },
+    "BulkJobService/GetBulkJob": { id: jobId },
+    "BulkJobService/ListBulkJobs": {},
+    "BulkJobService/PauseBulkJob": { id: absent },
+    "BulkJobService/ResumeBulkJob": { id: absent },
     "DeliveryService/CancelDelivery": { id: absent },
     "DeliveryService/ListDeliveries": {},
     "DeliveryService/ListWebhookDeliveries": { webhookId: webhook.id },

@@ -4,6 +4,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.ts";
+import { BulkJobService } from "../../gen/alumia/webhooks/v1/bulk_job_service_pb.ts";
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
@@ -14,6 +15,7 @@ import { WebhookService } from "../../gen/alumia/webhooks/v1/webhook_service_pb.
 
 const SERVICES = [
   ApiKeyService,
+  BulkJobService,
   DeliveryService,
   EventService,
   ReceiveService,
@@ -37,6 +39,7 @@ export const rpcName = (method: DescMethod): string => `${method.parent.name}/${
 
 export interface Clients {
   readonly apiKeys: Client<typeof ApiKeyService>;
+  readonly bulkJobs: Client<typeof BulkJobService>;
   readonly deliveries: Client<typeof DeliveryService>;
   readonly events: Client<typeof EventService>;
   readonly receiving: Client<typeof ReceiveService>;
@@ -49,6 +52,7 @@ export interface Clients {
 export function createClients(transport: Transport): Clients {
   return {
     apiKeys: createClient(ApiKeyService, transport),
+    bulkJobs: createClient(BulkJobService, transport),
     deliveries: createClient(DeliveryService, transport),
     events: createClient(EventService, transport),
     receiving: createClient(ReceiveService, transport),

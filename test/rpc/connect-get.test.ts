@@ -19,6 +19,8 @@ import { SEED_BODY, type Seed, seed } from "./seed.ts";
 /** One case for each unary RPC without side effects; a new one fails the test below until it has one. */
 const CASES: Readonly<Record<string, (clients: Clients) => Promise<unknown>>> = {
   "ApiKeyService/ListApiKeys": ({ apiKeys }) => apiKeys.listApiKeys({}),
+  "BulkJobService/GetBulkJob": ({ bulkJobs }) => bulkJobs.getBulkJob({ id: seeded.jobId }),
+  "BulkJobService/ListBulkJobs": ({ bulkJobs }) => bulkJobs.listBulkJobs({ limit: 5 }),
   "DeliveryService/GetDelivery": ({ deliveries }) => deliveries.getDelivery({ id: seeded.deliveryId }),
   "DeliveryService/ListDeliveries": ({ deliveries }) => deliveries.listDeliveries({ status: ["succeeded", "failed"] }),
   "DeliveryService/ListWebhookDeliveries": ({ deliveries }) =>

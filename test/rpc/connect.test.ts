@@ -15,6 +15,12 @@ const CASES: Readonly<Record<string, (clients: Clients) => Promise<void>>> = {
   "ApiKeyService/CreateApiKey": createAndRevokeApiKey,
   "ApiKeyService/ListApiKeys": listApiKeys,
   "ApiKeyService/RevokeApiKey": createAndRevokeApiKey,
+  "BulkJobService/CancelBulkJob": bulkJob,
+  "BulkJobService/CreateBulkJob": bulkJob,
+  "BulkJobService/GetBulkJob": bulkJob,
+  "BulkJobService/ListBulkJobs": bulkJob,
+  "BulkJobService/PauseBulkJob": bulkJob,
+  "BulkJobService/ResumeBulkJob": bulkJob,
   "DeliveryService/CancelDelivery": cancelDelivery,
   "DeliveryService/GetDelivery": getDelivery,
   "DeliveryService/ListDeliveries": listDeliveries,
@@ -239,6 +245,21 @@ async function retryDelivery({ deliveries }: Clients) {
   const before = destination.arrivals.length;
   expect((await deliveries.retryDelivery({ id: deliveryId })).delivery).toMatchObject({ id: deliveryId, eventId });
   expect((await destination.arrived(before + 1)).at(-1)?.headers["webhook-id"]).toBe(eventId);
+}
+
+async function bulkJob({ bulkJobs }: Clients) {
+  const asked = { action: "replay", filter: { webhookId: seeded.webhook.id, status: ["failed"] } };
+  const { job: dry } = await bulkJobs.createBulkJob({ ...asked, dryRun: true });
+  expect(dry).toMatchObject({ state: "dry_run", matched: 0, ratePerSecond: 100 });
+  expect(dry?.id).toBeUndefined();
+  const { job } = await bulkJobs.createBulkJob(asked);
+  const id = job?.id ?? "";
+  expect(job).toMatchObject({ state: "done", matched: 0, filter: asked.filter });
+  expect((await bulkJobs.getBulkJob({ id })).job).toEqual(job);
+  expect((await bulkJobs.listBulkJobs({ limit: 1, state: "done" })).items).toEqual([job]);
+  for (const change of [bulkJobs.pauseBulkJob, bulkJobs.resumeBulkJob, bulkJobs.cancelBulkJob]) {
+    await expect(change({ id })).rejects.toMatchObject({ code: Code.Aborted });
+  }
 }
 
 async function getSource({ sources }: Clients) {

@@ -67,7 +67,7 @@ const unknown = {
   webhook: { id: randomUUID(), name: "w" },
 };
 const naming = declaredRpcs.filter(
-  (rpc) => !/Service\/(List(Webhooks|Events|ApiKeys|Sources)|Create|GetEventBody|ReceiveLinear)/.test(rpc),
+  (rpc) => !/Service\/(List(Webhooks|Events|ApiKeys|BulkJobs|Sources)|Create|GetEventBody|ReceiveLinear)/.test(rpc),
 );
 
 test.each(naming)("%s of what does not exist: NOT_FOUND", async (rpc) => {

@@ -14,6 +14,12 @@ const CASES: Readonly<Record<string, () => Promise<void>>> = {
   "ApiKeyService/CreateApiKey": createApiKey,
   "ApiKeyService/ListApiKeys": listApiKeys,
   "ApiKeyService/RevokeApiKey": revokeApiKey,
+  "BulkJobService/CancelBulkJob": bulkJob,
+  "BulkJobService/CreateBulkJob": bulkJob,
+  "BulkJobService/GetBulkJob": bulkJob,
+  "BulkJobService/ListBulkJobs": bulkJob,
+  "BulkJobService/PauseBulkJob": bulkJob,
+  "BulkJobService/ResumeBulkJob": bulkJob,
   "DeliveryService/CancelDelivery": cancelDelivery,
   "DeliveryService/GetDelivery": getDelivery,
   "DeliveryService/ListDeliveries": listDeliveries,
@@ -257,6 +263,20 @@ async function retryDelivery() {
   expect(delivery).toMatchObject({ id: deliveryId, eventId });
   const arrivals = await destination.arrived(before + 1);
   expect(arrivals.at(-1)?.headers["webhook-id"]).toBe(eventId);
+}
+
+async function bulkJob() {
+  const filter = { webhookId: seeded.webhook.id, status: ["failed"], since: { seconds: 1 } };
+  const { job } = await client.unary("BulkJobService/CreateBulkJob", { action: "replay", filter, ratePerSecond: 1 });
+  expect(job).toMatchObject({ action: "replay", state: "done", ratePerSecond: 1, filter: { status: ["failed"] } });
+  const { id } = job;
+  expect(await client.unary("BulkJobService/GetBulkJob", { id })).toEqual({ job });
+  const listed = await client.unary("BulkJobService/ListBulkJobs", { limit: 1 });
+  expect(listed.items).toEqual([job]);
+  for (const verb of ["Pause", "Resume", "Cancel"]) {
+    const refused = client.unary(`BulkJobService/${verb}BulkJob`, { id });
+    await expect(refused).rejects.toMatchObject({ code: status.ABORTED });
+  }
 }
 
 async function getSource() {

@@ -13,6 +13,7 @@ import { TRANSPORTS } from "./connect-clients.ts";
 const SERVICES = [
   "",
   "alumia.webhooks.v1.ApiKeyService",
+  "alumia.webhooks.v1.BulkJobService",
   "alumia.webhooks.v1.DeliveryService",
   "alumia.webhooks.v1.EventService",
   "alumia.webhooks.v1.ReceiveService",

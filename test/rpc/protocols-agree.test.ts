@@ -4,6 +4,7 @@ import { create, type DescMessage, type DescMethodUnary } from "@bufbuild/protob
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ApiKeyService } from "../../gen/alumia/webhooks/v1/api_key_service_pb.ts";
+import { BulkJobService } from "../../gen/alumia/webhooks/v1/bulk_job_service_pb.ts";
 import { DeliveryService } from "../../gen/alumia/webhooks/v1/delivery_service_pb.ts";
 import { EventService } from "../../gen/alumia/webhooks/v1/event_service_pb.ts";
 import { ReceiveService } from "../../gen/alumia/webhooks/v1/receive_service_pb.ts";
@@ -38,11 +39,14 @@ const { cancelDelivery, getDelivery, listDeliveries, listWebhookDeliveries, retr
 const { listWebhookHandshakes, listWebhookRejections } = TraceService.method;
 const { openSecretCapture, getSecretCapture, confirmSecretCapture } = SecretCaptureService.method;
 const { getSource, listSources } = SourceService.method;
+const { cancelBulkJob, createBulkJob, getBulkJob, listBulkJobs, pauseBulkJob, resumeBulkJob } = BulkJobService.method;
 const { listApiKeys, createApiKey, revokeApiKey } = ApiKeyService.method;
 
 /** Calls that can be made again and again with the same answer; every reading unary RPC is among them. */
 const ANSWERED: readonly (() => Call)[] = [
   () => [listApiKeys, {}, ["GET", "/api-keys"]],
+  () => [listBulkJobs, { limit: 1 }, ["GET", "/webhooks/bulk-jobs?limit=1"]],
+  () => [getBulkJob, { id: seeded.jobId }, ["GET", `/webhooks/bulk-jobs/${seeded.jobId}`]],
   () => [getDelivery, { id: seeded.deliveryId }, ["GET", `/webhooks/deliveries/${seeded.deliveryId}`]],
   () => [listDeliveries, { eventId: seeded.eventId }, ["GET", `/webhooks/deliveries?eventId=${seeded.eventId}`]],
   () => [listWebhookDeliveries, { webhookId: seeded.webhook.id }, ["GET", `/webhooks/${seeded.webhook.id}/deliveries`]],
@@ -67,6 +71,9 @@ const captured = () => ({
   payload: SEED_BODY,
   headers: hubSignature(seeded.webhook.secret, SEED_BODY),
 });
+
+/** A job that its filter does not narrow. */
+const everything = () => ({ action: "cancel", filter: {} });
 
 const unknown = randomUUID();
 const long = "x".repeat(121);
@@ -113,6 +120,12 @@ const REFUSED: readonly (readonly [code: string, call: () => Call])[] = [
   ["NotFound", () => [getSecretCapture, { id: unknown }, ["GET", `/webhooks/${unknown}/capture`]]],
   ["NotFound", () => [confirmSecretCapture, { id: unknown }, ["POST", `/webhooks/${unknown}/capture/confirm`]]],
   ["NotFound", () => [listWebhookRejections, { webhookId: unknown }, ["GET", `/webhooks/${unknown}/rejections`]]],
+  ["NotFound", () => [getBulkJob, { id: unknown }, ["GET", `/webhooks/bulk-jobs/${unknown}`]]],
+  ["NotFound", () => [pauseBulkJob, { id: unknown }, ["POST", `/webhooks/bulk-jobs/${unknown}/pause`]]],
+  ["NotFound", () => [resumeBulkJob, { id: unknown }, ["POST", `/webhooks/bulk-jobs/${unknown}/resume`]]],
+  ["NotFound", () => [cancelBulkJob, { id: unknown }, ["POST", `/webhooks/bulk-jobs/${unknown}/cancel`]]],
+  ["InvalidArgument", () => [listBulkJobs, { state: "x" }, ["GET", "/webhooks/bulk-jobs?state=x"]]],
+  ["InvalidArgument", () => [createBulkJob, everything(), ["POST", "/webhooks/bulk-jobs", everything()]]],
   ["NotFound", () => [getDelivery, { id: unknown }, ["GET", `/webhooks/deliveries/${unknown}`]]],
   ["NotFound", () => [listDeliveries, { webhookId: unknown }, ["GET", `/webhooks/deliveries?webhookId=${unknown}`]]],
   ["NotFound", () => [cancelDelivery, { id: unknown }, ["POST", `/webhooks/deliveries/${unknown}/cancel`]]],

@@ -83,6 +83,7 @@ describe.each(Object.entries(PROTOCOLS))("%s", (_name, transport) => {
     const names = (answer as Json).messageResponse.value.service.map(({ name }: { name: string }) => name);
     expect(names.sort()).toEqual([
       "alumia.webhooks.v1.ApiKeyService",
+      "alumia.webhooks.v1.BulkJobService",
       "alumia.webhooks.v1.DeliveryService",
       "alumia.webhooks.v1.EventService",
       "alumia.webhooks.v1.ReceiveService",

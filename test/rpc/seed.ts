@@ -7,6 +7,8 @@ export interface Seed {
   readonly webhook: { readonly id: string; readonly receiveUrl: string; readonly secret: string };
   readonly eventId: string;
   readonly deliveryId: string;
+  /** A bulk job that is done: it matched nothing. */
+  readonly jobId: string;
   /** A webhook whose window for a secret is open, and which has had one handshake. */
   readonly captureId: string;
 }
@@ -27,7 +29,9 @@ export async function seed(api: Api, url: string): Promise<Seed> {
     const { items } = (await api.get(`/webhooks/${webhook.id}/rejections`)).body;
     return items.length === 1;
   });
-  return { webhook, eventId, deliveryId, captureId: await seedCapture(api) };
+  const filter = { webhookId: webhook.id, status: ["failed"] };
+  const { id: jobId } = (await api.post("/webhooks/bulk-jobs", { action: "replay", filter })).body;
+  return { webhook, eventId, deliveryId, jobId, captureId: await seedCapture(api) };
 }
 
 async function seedCapture(api: Api): Promise<string> {

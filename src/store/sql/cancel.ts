@@ -1,5 +1,5 @@
 /** Giving up what is still owed, on request. */
-import type { Pool } from "pg";
+import type { ClientBase, Pool } from "pg";
 import { transaction } from "../transaction.ts";
 
 /** Why a delivery cannot be canceled now. */
@@ -14,10 +14,17 @@ where d.id = $1 and d.organization_id = $2`;
 // One in a quick wait is taken from its worker, whose next try finds its lease gone.
 const CANCEL = `
 with gone as (
-  delete from delivery_queue where delivery_id = $1 and organization_id = $2 and started_at is null returning delivery_id
+  delete from delivery_queue where delivery_id = any ($1::uuid[]) and started_at is null returning delivery_id
 )
 update deliveries d set status = 'canceled', next_attempt_at = null, completed_at = now(), updated_at = now()
-from gone g where d.id = g.delivery_id`;
+from gone g where d.id = g.delivery_id
+returning d.id`;
+
+/** Ends those of the deliveries that wait or are held; resolves to which. */
+export async function cancelNow(client: ClientBase, ids: readonly string[]): Promise<Set<string>> {
+  const { rows } = await client.query<{ id: string }>(CANCEL, [ids]);
+  return new Set(rows.map((row) => row.id));
+}
 
 /** Ends a delivery that waits or is held; resolves to why not, or null when done. */
 export async function cancelDelivery(
@@ -30,8 +37,8 @@ export async function cancelDelivery(
     if (!rows[0]) return "not_found";
     if (!rows[0].owed) return "finished";
     if (rows[0].under_way) return "under_way";
-    const { rowCount } = await client.query(CANCEL, [deliveryId, organizationId]);
+    const canceled = await cancelNow(client, [deliveryId]);
     // Its attempt has begun since.
-    return rowCount === 1 ? null : "under_way";
+    return canceled.has(deliveryId) ? null : "under_way";
   });
 }

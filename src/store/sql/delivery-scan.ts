@@ -24,6 +24,9 @@ const FIRST_MS_MAX = 1_000;
 /** Rows up to which the deliveries of an organization are put together from those of its webhooks. */
 const MERGED_ROWS_MAX = 128;
 
+/** A bound that no number of rows reaches. */
+const EVERY_ROW = 2 ** 31 - 1;
+
 /** Examines the next rows that the filter's index leads to. */
 export async function stepThroughDeliveries(pool: Pool, filter: DeliveryFilter, bounds: StepBounds): Promise<Step> {
   const parameters = new Parameters();
@@ -48,6 +51,13 @@ export function conditionsOf(filter: DeliveryFilter, parameters: Parameters): st
       and a.number = c.attempt_count and a.error_code = ${parameters.add(errorCode)})`);
   }
   return conditions;
+}
+
+/** Selects the ids of all that match, from one snapshot, in no order; `most` of them at most. */
+export function allMatches(filter: DeliveryFilter, most: number, parameters: Parameters): string {
+  const candidates = candidatesOf(filter, { after: null, rows: EVERY_ROW, wanted: EVERY_ROW }, parameters);
+  const conditions = conditionsOf(filter, parameters);
+  return `select c.id from (${candidates}) c where ${conditions.join(" and ")} limit ${parameters.add(most)}`;
 }
 
 const COLUMNS = "d.id, d.organization_id, d.webhook_id, d.status, d.event_type, d.event_id, d.attempt_count";
@@ -77,7 +87,7 @@ function scoped(filter: DeliveryFilter, bounds: StepBounds, parameters: Paramete
   if (webhookId !== null) return select(`d.webhook_id = ${parameters.add(webhookId)}`);
   if (and !== "") return select(`d.organization_id = ${parameters.add(organizationId)}`);
   // No index has them in order: it would be written for every delivery. A long look goes through everybody's.
-  if (bounds.rows > MERGED_ROWS_MAX) return select("true");
+  if (bounds.rows > MERGED_ROWS_MAX && bounds.rows < EVERY_ROW) return select("true");
   return `select d.* from webhooks w cross join lateral (
       ${select("d.webhook_id = w.id")} limit ${parameters.add(bounds.rows)}) d
     where w.organization_id = ${parameters.add(organizationId)} order by d.id desc`;
