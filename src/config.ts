@@ -3,6 +3,7 @@
  * unit in its name. A wrong value throws a ConfigError whose one line names the variable and what it takes.
  */
 import { resolve } from "node:path";
+import { DELIVERY_LIMITS } from "./config-delivery.ts";
 import { BULK_LIMITS, SCAN_LIMITS } from "./config-history.ts";
 import { OBSERVING_LIMITS, type ObservingConfig, observingConfig } from "./config-observing.ts";
 import { HANDSHAKE_LIMITS, LINEAR_LIMITS, TRACE_LIMITS } from "./config-receiving.ts";
@@ -100,45 +101,7 @@ export const LIMITS = Object.freeze({
   publishedKeyFetchesMax: 8,
   publishedKeyFetchesPerWebhookMinuteMax: 10,
   publishedKeyFetchesPerOrganizationMinuteMax: 60,
-  /** Completions: rows of one batch. */
-  completeBatchRowsMax: 256,
-  /** Response bytes and header bytes kept with an attempt. */
-  responseBodyBytesMax: 16 * 1024,
-  responseHeaderBytesMax: 8 * 1024,
-  /** OAuth2: a fetch of a token and its answer, destinations whose tokens are held, rest after a failure, milliseconds. */
-  oauth2TimeoutMs: 10_000,
-  oauth2AnswerBytesMax: 32 * 1024,
-  oauth2DestinationsMax: 10_000,
-  oauth2RestMs: 1_000,
-  /** Longest wait between two tries that a delivery run holds in memory, milliseconds. */
-  quickRetryDelayMsMax: 10_000,
-  /** Deliveries that one worker holds in memory, under way or in a quick wait. */
-  deliveryRunsMax: 2_000,
-  /** Rows of one claim. */
-  claimBatchRowsMax: 100,
-  /** Due rows that are moved to lanes at once; rows that one lane gives at once. */
-  parkRowsMax: 1_000,
-  laneRowsMax: 100,
-  /** Longest sleep of the claim loop, milliseconds. */
-  claimIntervalMsMax: 1_000,
-  /** Share of the attempts under way, and of those that wait in memory, that one destination may have. */
-  destinationShare: 0.5,
-  /** Deliveries that wait in memory for an attempt: number, and how long they may have to at the present pace, milliseconds. */
-  deliveryLineMax: 1_024,
-  deliveryLineMs: 250,
-  /**
-   * Circuits: attempts and the share of failed ones that open one, counted by each process in two stretches of this
-   * length; how long it is open at first and at most, milliseconds; destinations that are counted.
-   */
-  circuitAttemptsMin: 20,
-  circuitFailureShare: 0.5,
-  circuitWindowMs: 30_000,
-  circuitOpenMs: 30_000,
-  circuitOpenMsMax: 300_000,
-  circuitDestinationsMax: 10_000,
-  /** Bytes of bodies that a worker holds, and of one that a claim brings along. */
-  deliveryBytesMax: 128 * 1024 * 1024,
-  deliverySmallBytesMax: 64 * 1024,
+  ...DELIVERY_LIMITS,
   ...SCAN_LIMITS,
   ...BULK_LIMITS,
   /** Connections of the pools: hot statements, entity reads. */
@@ -241,6 +204,8 @@ export interface Config extends ObservingConfig {
   readonly deliveryTimeoutMs: number;
   readonly deliveryLeaseMs: number;
   readonly deliveryConcurrency: number;
+  /** How long a circuit is open at first; 0: none opens. */
+  readonly circuitOpenMs: number;
   readonly dedupeWindowSeconds: number;
   readonly retentionDays: number;
   readonly shutdownGraceMs: number;
@@ -286,6 +251,7 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
     deliveryTimeoutMs: timeoutMs,
     deliveryLeaseMs: leaseMs,
     deliveryConcurrency: integer("DELIVERY_CONCURRENCY", 128, 1, 2_000),
+    circuitOpenMs: integer("CIRCUIT_OPEN_MS", 30_000, 0, 3_600_000),
     dedupeWindowSeconds: integer("DEDUPE_WINDOW_SECONDS", 3 * 86_400, 1, 90 * 86_400),
     retentionDays: integer("RETENTION_DAYS", 30, 1, 3_650),
     shutdownGraceMs: integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),

@@ -29,7 +29,7 @@ export class Circuits {
     try {
       const verdict = verdictOn(outcome);
       if (probe && verdict !== undefined) await settleProbe(pool, webhookId, verdict === "works", circuits);
-      if (probe || !this.#breaker.note(webhookId, outcome)) return;
+      if (probe || circuits.openMs === 0 || !this.#breaker.note(webhookId, outcome)) return;
       const isNew = await openCircuit(pool, webhookId, circuits.openMs);
       if (isNew) logger.warn({ webhook: webhookId, error: outcome.errorCode }, "circuit opened: the destination fails");
     } catch (error) {

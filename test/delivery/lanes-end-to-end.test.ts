@@ -1,5 +1,5 @@
 /** Limits, order and circuits of a webhook, as its owner sees them, on two replicas. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { answer, type Destination, startDestination } from "../support/destination.ts";
 import { eventually } from "../support/eventually.ts";
 import { startService, type TestService } from "../support/service.ts";
@@ -116,4 +116,14 @@ test("an open circuit is closed by resuming forwarding", async () => {
   await webhook.patch({ forwarding: { state: "active" } });
   service.app.worker.wake();
   await webhook.settled(waiting, "succeeded", 1);
+});
+
+test("with CIRCUIT_OPEN_MS 0 none opens, however much fails", async () => {
+  const tireless = await startService({ env: { CIRCUIT_OPEN_MS: "0", DELIVERY_SCHEDULE: "0s,1h" } });
+  onTestFinished(async () => await tireless.stop());
+  const failing = await createForwardingWebhook(tireless, destination.url);
+  destination.behave(answer(500));
+  const events = await Promise.all(Array.from({ length: 25 }, () => failing.sendEvent()));
+  for (const eventId of events) await failing.settled(eventId, "pending", 1);
+  expect((await failing.read()).forwarding.circuit.state).toBe("closed");
 });

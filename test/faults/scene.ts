@@ -203,6 +203,7 @@ async function startReplica(store: SceneStore, options: SceneOptions): Promise<S
     DELIVERY_LEASE_MS: String(LEASE_MS),
     DELIVERY_SCHEDULE: SCHEDULE,
     DELIVERY_TIMEOUT_MS: "5000",
+    CIRCUIT_OPEN_MS: "500",
     SHUTDOWN_GRACE_MS: String(GRACE_MS),
   };
   return await startServiceProcess(env, options.settableClock);

@@ -50,7 +50,7 @@ where l.destination_id = b.destination_id
 returning l.organization_id, b.openings`;
 
 export interface CircuitTimes {
-  /** How long the first opening lasts, and the longest, milliseconds. */
+  /** How long the first opening lasts (0: there is none), and the longest, milliseconds. */
   readonly openMs: number;
   readonly openMsMax: number;
 }

@@ -119,7 +119,9 @@ export async function retryNow(
   if (waiting.length > 0) await client.query(REQUEUE, [waiting, leaseMs, trigger, isProbe]);
   // Another retry may have queued some since; then an attempt is under way, or about to be.
   const { rows } =
-    finished.length > 0 ? await client.query<{ delivery_id: string }>(ENQUEUE, [finished, trigger, isProbe]) : { rows: [] };
+    finished.length > 0
+      ? await client.query<{ delivery_id: string }>(ENQUEUE, [finished, trigger, isProbe])
+      : { rows: [] };
   const begun = [...waiting, ...rows.map((row) => row.delivery_id)];
   if (begun.length > 0) await client.query(REOPEN, [begun]);
   return new Set(begun);
