@@ -13,7 +13,7 @@ export function deliverySettingsOf(message: DeliverySettingsMessage): DeliverySe
 }
 
 /** What most webhooks have: one message for all of them, which nobody changes. */
-const PLAIN = create(DeliverySettingsSchema);
+const PLAIN = Object.freeze(create(DeliverySettingsSchema));
 
 /** Every setting, set or not; what a later version has stored besides is left out. */
 export function deliverySettingsMessage(settings: object | null | undefined): DeliverySettingsMessage {

@@ -79,7 +79,9 @@ function certificateOf(message: ClientCertificate | undefined): CertificateSetti
 }
 
 /** What most webhooks have: one message for all of them, which nobody changes. */
-const PLAIN = create(ForwardingSchema, { state: "active", ed25519: false, circuit: { state: "closed" } });
+const PLAIN = Object.freeze(
+  create(ForwardingSchema, { state: "active", ed25519: false, circuit: { state: "closed" } }),
+);
 
 /** Whether events reach the webhook's url, and what its destination is shown. */
 export function forwardingMessage({ webhook, forwarding, lane }: WebhookView): ForwardingMessage {

@@ -40,13 +40,21 @@ type FieldWriter = (message: LocalMessage, json: Record<string, JsonValue>) => v
 /** Makes writers that resolve google.protobuf.Any with `registry`. Compiled writers are kept per message type. */
 export function createJsonWriters(registry: Registry): JsonWriters {
   const compiled = new Map<DescMessage, (message: LocalMessage) => JsonValue>();
+  // What is frozen stays as it is: defaults that most messages share are written once.
+  const written = new WeakMap<LocalMessage, JsonValue>();
+  const once = (fields: readonly FieldWriter[], message: LocalMessage): JsonValue => {
+    const json = written.get(message) ?? writeFields(fields, message);
+    written.set(message, json);
+    return json;
+  };
   const writers: JsonWriters = {
     message(desc) {
       let writer = compiled.get(desc);
       if (writer === undefined) {
         const fields: FieldWriter[] = [];
         const wellKnown = wellKnownWriter(desc, registry);
-        writer = wellKnown ?? ((message) => writeFields(fields, message));
+        writer =
+          wellKnown ?? ((message) => (Object.isFrozen(message) ? once(fields, message) : writeFields(fields, message)));
         // Kept before its fields are compiled, so that recursive types end.
         compiled.set(desc, writer);
         if (wellKnown === undefined) {

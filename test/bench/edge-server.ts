@@ -9,11 +9,10 @@ import { LIMITS } from "../../src/config.ts";
 import type { LinearReceiver } from "../../src/core/linear-receiver.ts";
 import type { Receiver } from "../../src/core/receive.ts";
 import { BodyBudget } from "../../src/edge/body-budget.ts";
-import { IncomingCall } from "../../src/edge/incoming.ts";
 import { Listener } from "../../src/edge/listener.ts";
 import { createRouter } from "../../src/edge/router.ts";
 import { Watchdog } from "../../src/edge/watchdog.ts";
-import { AnswerEnd, incomingKey } from "../../src/rpc/context.ts";
+import { incomingKey } from "../../src/rpc/context.ts";
 import { createMemoryRpc, logger } from "./memory-service.ts";
 import { announce } from "./server-process.ts";
 
@@ -63,16 +62,14 @@ const SERVERS = {
       acceptCompression: [compressionGzip],
       readMaxBytes: LIMITS.apiBodyBytesMax,
       maxTimeoutMs: LIMITS.timeoutMsMax,
-      contextValues: ({ headers, socket }) =>
-        createContextValues().set(
-          incomingKey,
-          new IncomingCall({ headers, socket, authority: headers[":authority"] as string }, new AnswerEnd(), {
-            publicUrl: undefined,
-            trustedProxies: new BlockList(),
-            fallbackOrigin: () => "http://127.0.0.1",
-            stopping: new AbortController().signal,
-          }),
-        ),
+      contextValues: ({ headers }) =>
+        createContextValues().set(incomingKey, {
+          origin: `http://${headers[":authority"]}`,
+          address: HOST,
+          client: HOST,
+          stopping: new AbortController().signal,
+          answerEnd: undefined,
+        }),
     });
     return listen(createHttp2Server({ settings: { maxConcurrentStreams: LIMITS.http2StreamsMax } }, adapter));
   },
