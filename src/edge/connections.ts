@@ -4,6 +4,7 @@
  */
 import type { BlockList, Socket } from "node:net";
 import ipaddr from "ipaddr.js";
+import { type Idle, IdleList } from "./idle-list.ts";
 
 /** Bytes of an address by which a peer is known: all of IPv4, and of IPv6 the network that one client is given. */
 const PEER_BYTES = 8;
@@ -16,7 +17,7 @@ export interface ConnectionLimits {
 }
 
 /** One accepted connection; `socket` is the one that the kernel gave, below TLS. */
-export interface Connection {
+export interface Connection extends Idle {
   readonly socket: Socket;
   readonly sinceMs: number;
   /** Requests under way: answers of HTTP/1, streams of HTTP/2. */
@@ -31,7 +32,7 @@ export class Connections {
   /** In the order in which they were accepted. */
   readonly #silent = new Set<Connection>();
   /** Without a request under way, silent ones included, the longest idle first. */
-  readonly #idle = new Set<Connection>();
+  readonly #idle = new IdleList<Connection>();
   readonly #perPeer = new Map<string, number>();
 
   constructor(limits: ConnectionLimits, trustedPeers?: BlockList) {
@@ -54,7 +55,8 @@ export class Connections {
       socket.destroy();
       return undefined;
     }
-    const connection: Connection = { socket, sinceMs: performance.now(), exchanges: 0 };
+    const place = { before: undefined, after: undefined };
+    const connection: Connection = { socket, sinceMs: performance.now(), exchanges: 0, ...place };
     for (const set of [this.#all, this.#silent, this.#idle]) set.add(connection);
     if (peer !== undefined) this.#perPeer.set(peer, this.#countOf(peer) + 1);
     socket.once("close", () => this.#forget(connection, peer));
@@ -126,7 +128,7 @@ export class Connections {
 }
 
 /** Destroys the first; false if there is none. It leaves the set at once, so that the next call takes another. */
-function destroyFirst(connections: Set<Connection>): boolean {
+function destroyFirst(connections: Iterable<Connection> & { delete(connection: Connection): boolean }): boolean {
   for (const connection of connections) {
     connections.delete(connection);
     connection.socket.destroy();

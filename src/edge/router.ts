@@ -76,15 +76,19 @@ export function createRouter(options: RouterOptions): Router {
   const remoteAddress = (request: RequestHead) => addressOf(request, options.trustedProxies);
   const meterBody = (request: RequestHead) =>
     createMeter(options.budget.open(clientOf(remoteAddress(request))), options.watchdog);
-  /** `answer` tells of its end by its `close`, unless it is over. */
-  const contextValues = (head: RequestHead, answer: EventEmitter, isOver: boolean) => {
+  /** What a call knows of how it came, and whom to tell when its answer is over. */
+  const open = (head: RequestHead, isOver: boolean) => {
     const end = new AnswerEnd();
     if (isOver) end.reach();
-    else answer.on("close", () => end.reach());
-    return createContextValues().set(incomingKey, new IncomingCall(head, end, options));
+    const values = createContextValues().set(incomingKey, new IncomingCall(head, end, options));
+    return { values, onClose: () => end.reach() };
   };
-  const exchangeValues = (exchange: Exchange) =>
-    contextValues(exchangeHead(exchange), exchange.response, isGone(exchange.response));
+  const openCall = (exchange: Exchange) => open(exchangeHead(exchange), isGone(exchange.response));
+  /** `answer` tells of its end by its `close`. */
+  const contextValues = (answer: EventEmitter, { values, onClose }: ReturnType<typeof open>) => {
+    answer.on("close", onClose);
+    return values;
+  };
   const receive = createReceiveHandler({
     receiver: options.receiver,
     linear: options.linear,
@@ -105,7 +109,7 @@ export function createRouter(options: RouterOptions): Router {
     jsonDepthMax: options.jsonDepthMax,
     timeoutMsMax: options.timeoutMsMax,
     encodeError,
-    contextValues: exchangeValues,
+    openCall,
   });
   const grpcUnary = createGrpcUnary({
     services: rpc.services,
@@ -116,7 +120,8 @@ export function createRouter(options: RouterOptions): Router {
     messageBytesMax: (service) => rpc.bytesMax.get(service) ?? options.apiBodyBytesMax,
     compressBytesMin: options.compressBytesMin,
     timeoutMsMax: options.timeoutMsMax,
-    contextValues: (stream, session, headers) => contextValues(streamHead(session, headers), stream, stream.destroyed),
+    contextValues: (stream, session, headers) =>
+      contextValues(stream, open(streamHead(session, headers), stream.destroyed)),
     openBody: (session, headers, onLate) => {
       const meter = meterBody(streamHead(session, headers));
       meter.begin(onLate);
@@ -134,7 +139,7 @@ export function createRouter(options: RouterOptions): Router {
     compressMinBytes: options.compressBytesMin,
     meterBody,
     maxTimeoutMs: options.timeoutMsMax,
-    contextValues: exchangeValues,
+    contextValues: (exchange) => contextValues(exchange.response, openCall(exchange)),
     logger,
     jsonDepthMax: options.jsonDepthMax,
   });

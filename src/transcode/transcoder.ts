@@ -59,8 +59,8 @@ export interface TranscoderOptions {
   readonly timeoutMsMax: number;
   /** Encodes a TranscodeError, or whatever the gate, an interceptor or the service threw. */
   readonly encodeError: (error: unknown) => EncodedError;
-  /** Values that the call starts with. */
-  readonly contextValues?: (exchange: Exchange) => ContextValues;
+  /** Values that the call starts with, and whom to tell when its answer has been sent or given up. */
+  readonly openCall?: (exchange: Exchange) => { readonly values: ContextValues; readonly onClose: () => void };
 }
 
 export interface Transcoder {
@@ -96,7 +96,7 @@ function handle(options: TranscoderOptions, table: RouteTable<Endpoint>, exchang
     const match = table.match(exchange.request.method ?? "", path);
     switch (match.kind) {
       case "route":
-        void answerRoute(options, exchange, createContext(options, exchange, match.target), match, query);
+        void answerRoute(options, exchange, openCall(options, exchange, match.target), match, query);
         return;
       case "options":
         sendAnswer(exchange, { status: 204, headers: { allow: match.allow }, body: undefined });
@@ -121,7 +121,6 @@ async function answerRoute(
   { target: endpoint, values }: FoundRoute<Endpoint>,
   query: string,
 ): Promise<void> {
-  exchange.response.on("close", context.leave.bind(context));
   const { bodyKind } = endpoint.binder;
   const meter = (bodyKind === "none" ? undefined : options.meterBody?.(exchange.request)) ?? UNBOUNDED;
   try {
@@ -149,17 +148,24 @@ function passGate({ requestGate }: TranscoderOptions, context: CallContext): Pro
   return requestGate && context.untilAborted(() => requestGate(context));
 }
 
-function createContext(options: TranscoderOptions, exchange: Exchange, endpoint: Endpoint): CallContext {
-  const { request } = exchange;
-  return new CallContext({
+function openCall(options: TranscoderOptions, exchange: Exchange, endpoint: Endpoint): CallContext {
+  const { request, response } = exchange;
+  const timeoutMs = requestTimeoutMs(request.headers, options.timeoutMsMax);
+  const opened = options.openCall?.(exchange);
+  const context = new CallContext({
     method: endpoint.binding.rpc,
     protocolName: "rest",
     requestMethod: request.method ?? "",
     headers: request.headers,
     url: () => requestUrl(request),
-    timeoutMs: requestTimeoutMs(request.headers, options.timeoutMsMax),
-    values: options.contextValues?.(exchange) ?? createContextValues(),
+    timeoutMs,
+    values: opened?.values ?? createContextValues(),
   });
+  response.on("close", () => {
+    context.leave();
+    opened?.onClose();
+  });
+  return context;
 }
 
 /** The body as the binding takes it; undefined where there is none. */

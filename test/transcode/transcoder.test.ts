@@ -250,7 +250,10 @@ describe.each(PROTOCOLS)("the call over %s", (_name, serve) => {
   test("row 71: interceptors, context values, the gate and the service see one call", async () => {
     const seen: unknown[] = [];
     const options: Partial<TranscoderOptions> = {
-      contextValues: ({ request }) => createContextValues().set(USER, String(request.headers["x-user"])),
+      openCall: ({ request }) => ({
+        values: createContextValues().set(USER, String(request.headers["x-user"])),
+        onClose: () => {},
+      }),
       requestGate: async (context) => void seen.push(["gate", context.method.name, context.values.get(USER)]),
       interceptors: [
         (next) => async (call) => {
