@@ -43,8 +43,9 @@ export function createWorker(parts: {
   client: HttpClient;
   loader: WebhookLoader<ReceivingWebhook>;
   seams: AppSeams;
+  onNotice: () => void;
 }): DeliveryWorker {
-  const { config, logger, observer, pool, clock, client, loader, seams } = parts;
+  const { config, logger, observer, pool, clock, client, loader, seams, onNotice } = parts;
   const limits: Limits = { ...LIMITS, ...seams.limits };
   return new DeliveryWorker({
     pool,
@@ -96,6 +97,7 @@ export function createWorker(parts: {
     quickDelayMsMax: LIMITS.quickRetryDelayMsMax,
     completeRowsMax: LIMITS.completeBatchRowsMax,
     batchRetriesMax: LIMITS.batchRetriesMax,
+    onNotice,
     ...(seams.random ? { random: seams.random } : {}),
   });
 }

@@ -6,6 +6,7 @@ import { createHistory } from "./app-history.ts";
 import { createObserving, metricsPlace, type Observing } from "./app-observing.ts";
 import { createPublishedKeys } from "./app-published-keys.ts";
 import { createReceiving } from "./app-receiving.ts";
+import { createUpkeep } from "./app-upkeep.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { addressRanges, type Config, ConfigError, LIMITS, type Limits, partitionPlan } from "./config.ts";
 import { ApiKeys } from "./core/api-keys.ts";
@@ -29,7 +30,7 @@ import { createRpcServer } from "./rpc/server.ts";
 import { createSecretBox, type SealedPurpose, type SecretBox } from "./security/secret-box.ts";
 import { checkDestinationUrl, type Resolver } from "./security/ssrf.ts";
 import { openMasterKey } from "./store/local-secrets.ts";
-import { Maintenance } from "./store/maintenance.ts";
+import type { Maintenance } from "./store/maintenance.ts";
 import { databaseNow } from "./store/sql/lease.ts";
 import type { WebhookRecord } from "./store/sql/lookup.ts";
 import { openStore, type Store } from "./store/store.ts";
@@ -155,19 +156,11 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
     intervalMs: LIMITS.webhookLookupIntervalMs,
   });
   const client = createClient(config, policy, seams);
-  const worker = createWorker({ config, logger, observer, pool, clock, client, loader, seams });
-  const maintenance = new Maintenance({
-    pool: store.upkeepPool,
-    logger,
-    limits: LIMITS,
-    retentionDays: config.retentionDays,
-    partitions: partitionPlan(config),
-    leaseMs: config.deliveryLeaseMs,
-    onRelease: () => worker.wake(),
-    onDatabaseTime: noteDatabaseTime,
-  });
-  const { keys, fetch, close: closeKeys } = createPublishedKeys({ config, policy, clock, logger, limits, seams });
+  const onNotice = () => upkeep.teller.wake();
+  const worker = createWorker({ config, logger, observer, pool, clock, client, loader, seams, onNotice });
   const wake = () => worker.wake();
+  const upkeep = createUpkeep({ config, limits, logger, pool: store.upkeepPool, loader, wake });
+  const { keys, fetch, close: closeKeys } = createPublishedKeys({ config, policy, clock, logger, limits, seams });
   const webhooks = new Webhooks({
     orm,
     pool,
@@ -176,7 +169,8 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
     checkUrl: (url) => withAdvice(checkDestinationUrl(url, policy)),
     leaseMs: config.deliveryLeaseMs,
     wake,
-    maintain: () => maintenance.wake(),
+    maintain: () => upkeep.maintenance.wake(),
+    onNotice,
   });
   const captures = new SecretCaptures({ pool, box, webhooks });
   const means = { config, limits, logger, observer, store, clock };
@@ -249,7 +243,7 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
     throw error;
   });
   worker.start();
-  maintenance.start();
+  upkeep.start();
   runner.start();
 
   const stopAll = async () => {
@@ -262,7 +256,7 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
       ["receiving", async () => (cut.events = await receiving.drain(graceMs()))],
       ["delivery", async () => (cut.deliveries = await worker.stop(graceMs()))],
       ["bulk jobs", () => Promise.race([runner.stop(), sleep(graceMs(), undefined, { ref: false })])],
-      ["maintenance", () => Promise.race([maintenance.stop(), sleep(graceMs(), undefined, { ref: false })])],
+      ["upkeep", () => Promise.race([upkeep.stop(), sleep(graceMs(), undefined, { ref: false })])],
       ["client", () => Promise.all([client.close(), closeKeys()])],
       ["observing", () => Promise.race([observing.close(), sleep(graceMs(), undefined, { ref: false })])],
       ["store", () => store.close()],
@@ -283,7 +277,7 @@ async function serve({ config, logger, store, box, seams, limits, tls, observing
     pool,
     webhookLookups: store.webhookLookups,
     worker,
-    maintenance,
+    maintenance: upkeep.maintenance,
     metricsUrl: observing.metricsUrl,
     counts: () => listener.counts(),
     bodyBytes: () => budget.bytes,

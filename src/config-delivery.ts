@@ -1,4 +1,4 @@
-/** Bounds of deliveries that stand in LIMITS. */
+/** Bounds of delivering, and of telling what came of it, that stand in LIMITS. */
 
 export const DELIVERY_LIMITS = {
   /** Completions: rows of one batch. */
@@ -39,4 +39,7 @@ export const DELIVERY_LIMITS = {
   /** Bytes of bodies that a worker holds, and of one that a claim brings along. */
   deliveryBytesMax: 128 * 1024 * 1024,
   deliverySmallBytesMax: 64 * 1024,
+  /** Notices that one step makes operational events of; those of one webhook and type told one by one in a minute. */
+  noticeBatchRows: 500,
+  noticesPerMinuteMax: 10,
 } as const;

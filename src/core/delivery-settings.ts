@@ -1,4 +1,5 @@
 /** How a webhook's deliveries are made: its own settings, in the form of the API's JSON, and what they come to. */
+import { createHash } from "node:crypto";
 import { invalidField } from "../errors.ts";
 import { type CompiledPlace, compilePlace } from "../signature/place.ts";
 import { bodyField, type InboundRequest } from "../signature/request.ts";
@@ -91,5 +92,11 @@ export class DeliveryRules {
     const value = place.from === "header" ? request.header(place.name) : bodyField(request, place.path);
     const isValue = typeof value === "string" ? value !== "" : typeof value === "number" || typeof value === "boolean";
     return isValue ? String(value) : null;
+  }
+
+  /** The same as it is stored: 128 bits as hex. */
+  orderKey(request: InboundRequest): string | null {
+    const key = this.orderingKey(request);
+    return key === null ? null : createHash("sha256").update(key).digest("hex").slice(0, 32);
   }
 }

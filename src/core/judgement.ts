@@ -1,11 +1,12 @@
 /** What becomes of a request, by its webhook as it was read: refused, admitted as an event, or a handshake. */
 import type { Clock } from "../clock.ts";
-import type { AppError } from "../errors.ts";
+import { AppError } from "../errors.ts";
 import type { CompiledSource } from "../signature/compile.ts";
 import { type EventIdentity, identify } from "../signature/event-identity.ts";
 import type { Handshake } from "../signature/handshake.ts";
 import { findHandshake, mayBeHandshake } from "../signature/handshakes.ts";
 import type { InboundRequest } from "../signature/request.ts";
+import { SYSTEM } from "../signature/system.ts";
 import type { Check, Refusal, Verdict } from "../signature/verdict.ts";
 import { refuseHead } from "../signature/verify.ts";
 import type { Inbound, InboundHead } from "./inbound.ts";
@@ -35,8 +36,8 @@ export class Judge {
 
   /** Why the request is refused, what it is admitted as, or which handshake it is. */
   async judge(webhook: ReceivingWebhook, { request, synthetic }: Inbound): Promise<Judgement> {
-    const disabled = refusalOfStatus(webhook);
-    if (disabled) return disabled;
+    const refusal = synthetic ? refusalOfStatus(webhook) : refusalOfWebhook(webhook);
+    if (refusal) return refusal;
     const { source } = webhook;
     if (synthetic === "unsigned") return { ...identify(source, request), scheme: SYNTHETIC_SCHEME, verified: true };
     const nowMs = this.#clock.now();
@@ -52,14 +53,23 @@ export class Judge {
 
 /** Why the head alone refuses a request; undefined if its body must be seen. */
 export function refusalOfHead(webhook: ReceivingWebhook, { request, bodyBytes }: InboundHead): AppError | undefined {
-  const disabled = refusalOfStatus(webhook);
-  if (disabled) return disabled;
+  const closed = refusalOfWebhook(webhook);
+  if (closed) return closed;
   const refusal = refuseHead(webhook.source, request.header);
   if (!refusal || (isUnsigned(refusal) && mayBeHandshake(webhook.source, request, bodyBytes))) return undefined;
   return unauthorized(webhook, refusal);
 }
 
-export const refusalOfStatus = ({ record }: ReceivingWebhook): AppError | undefined =>
+/** Why a webhook takes nothing from outside; undefined if it does. */
+export function refusalOfWebhook(webhook: ReceivingWebhook): AppError | undefined {
+  if (webhook.source !== SYSTEM) return refusalOfStatus(webhook);
+  return new AppError(
+    "NOT_FOUND",
+    "nothing can be sent to this webhook: its source is system, whose events are made here",
+  );
+}
+
+const refusalOfStatus = ({ record }: ReceivingWebhook): AppError | undefined =>
   record.status === "disabled"
     ? new RefusedReceive("FORBIDDEN", "disabled", "this webhook is disabled", record.id)
     : undefined;

@@ -5,7 +5,6 @@
  * again and the request judged anew, so no cache outlives a rotation, a pause or a delete. A refusal is given only on
  * a fresh read.
  */
-import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -23,7 +22,7 @@ import type { DestinationOf, Handover } from "./handover.ts";
 import type { Handshakes } from "./handshakes.ts";
 import { isUuid, newId } from "./ids.ts";
 import type { Inbound, InboundHead } from "./inbound.ts";
-import { type Admitted, type Judge, refusalOfHead, refusalOfStatus } from "./judgement.ts";
+import { type Admitted, type Judge, refusalOfHead, refusalOfWebhook } from "./judgement.ts";
 import { receivedEvent } from "./received-event.ts";
 import type { ReceivingWebhook } from "./receiving-webhook.ts";
 import { redactHeaders } from "./redact-headers.ts";
@@ -147,8 +146,8 @@ export class Receiver {
     const { request } = inbound;
     const webhook = await this.#options.loader.refresh(inbound.webhookId.toLowerCase());
     if (!webhook) throw noSuchWebhook();
-    const disabled = refusalOfStatus(webhook);
-    if (disabled) throw disabled;
+    const refusal = refusalOfWebhook(webhook);
+    if (refusal) throw refusal;
     const handshake = findHandshake(webhook.source, request, { signed: false });
     if (handshake) return await this.#answer(webhook, handshake, inbound);
     const unmet = describeUnmet(webhook.source, request.method);
@@ -200,7 +199,6 @@ export class Receiver {
     const destination = { webhookId: record.id, organizationId: record.organizationId };
     const direct = goes && !webhook.rules.isMetered;
     const leaseToken = direct ? handover.reserve(destination, inbound.request.body.length) : null;
-    const orderingKey = owes ? webhook.rules.orderingKey(inbound.request) : null;
     const row: ReceiveRow = {
       eventId: newId(),
       organizationId: record.organizationId,
@@ -220,7 +218,7 @@ export class Receiver {
       reused: false,
       delivery: owes && record.url !== null ? { id: newId(), url: record.url, paused: !webhook.flowing } : null,
       laned: goes && leaseToken === null && (!direct || handover.isStuck(destination)),
-      orderKey: orderingKey === null ? null : hashOf(orderingKey),
+      orderKey: owes ? webhook.rules.orderKey(inbound.request) : null,
       leaseToken,
     };
     try {
@@ -270,9 +268,6 @@ export class Receiver {
     });
   }
 }
-
-/** Any value as 16 bytes, hexadecimal. */
-const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 32);
 
 function successFor({ success }: CompiledSource, { header }: InboundRequest): SuccessAnswer | undefined {
   return success?.forForms && !isForm(header) ? undefined : success;

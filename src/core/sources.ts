@@ -1,6 +1,8 @@
 /** The catalogue of sources, page by page. The same for every organization. */
 import { AppError, invalidField } from "../errors.ts";
 import { CATALOGUE, findInCatalogue, type SourceFacts } from "../signature/catalogue.ts";
+import { findSource } from "../signature/source.ts";
+import { SYSTEM } from "../signature/system.ts";
 import type { Page, PageRequest } from "./pages.ts";
 
 const NAME = /^[a-z0-9-]{1,100}$/;
@@ -18,6 +20,9 @@ export function listSources({ limit, cursor }: PageRequest): Page<SourceFacts> {
 /** NOT_FOUND for a name that stands for no preset. */
 export function getSource(name: string): SourceFacts {
   const facts = findInCatalogue(name.trim());
+  if (findSource(name.trim()) === SYSTEM) {
+    throw new AppError("NOT_FOUND", "source system has no provider: its events are this service's own");
+  }
   if (!facts) throw new AppError("NOT_FOUND", "no such source; a webhook may have any, which then behaves as custom");
   return facts;
 }

@@ -9,15 +9,18 @@ import { Webhook, WebhookCounters, type WebhookStatus } from "../store/entities/
 import { type Orm, organizationScope } from "../store/orm.ts";
 import { TAKE_CAPTURED } from "../store/sql/captures.ts";
 import { FORGET_CIRCUIT } from "../store/sql/circuit.ts";
-import { type OwedChange, owedStatement } from "../store/sql/hold.ts";
+import { owedStatement } from "../store/sql/hold.ts";
 import { ROUSE_LANE } from "../store/sql/lanes.ts";
+import { noticeStatement } from "../store/sql/notices.ts";
 import { deleteWebhook } from "../store/sql/purge.ts";
 import { transaction } from "../store/transaction.ts";
 import type { Caller } from "./caller.ts";
 import { applyCredentials } from "./credential-changes.ts";
 import { resolveDelivery } from "./delivery-settings.ts";
+import { applyForwarding, forwardingNotice, forwardingOf, owedChange } from "./forwarding-state.ts";
 import { newId } from "./ids.ts";
 import { findPage, type Page, type PageRequest } from "./pages.ts";
+import { checkSystemRoom, checkSystemSettings, isSystem } from "./system-webhooks.ts";
 import {
   applyEd25519,
   chooseForwardSecret,
@@ -64,6 +67,8 @@ export interface WebhooksOptions {
   readonly wake: () => void;
   /** Tells the maintenance that there is something to release or to purge. */
   readonly maintain: () => void;
+  /** Told after a change of which an operational event tells. */
+  readonly onNotice: () => void;
 }
 
 export class Webhooks {
@@ -103,6 +108,7 @@ export class Webhooks {
     const id = newId();
     const now = new Date(clock.now());
     const source = resolveSource(input.source);
+    checkSystemSettings(source, { ...input, source });
     const verification = resolveVerification(null, input);
     const webhook = em.create(Webhook, {
       id,
@@ -125,9 +131,11 @@ export class Webhooks {
     const forwardSecret = chooseForwardSecret(undefined);
     const view = await em.transactional(async (tx) => {
       await tx.persist(webhook).flush();
+      if (isSystem(webhook)) await checkSystemRoom(tx, caller.organizationId);
       if (secret !== undefined) issueSecret(tx, box, webhook, { purpose: "receive", text: secret, now });
       issueSecret(tx, box, webhook, { purpose: "forward", text: forwardSecret, now });
-      const counters = { webhookId: id, organizationId: caller.organizationId, deliveryCount: 0, lastDeliveryAt: null };
+      const { organizationId } = caller;
+      const counters = { webhookId: id, organizationId, deliveryCount: 0, lastDeliveryAt: null };
       tx.persist(tx.create(WebhookCounters, counters));
       await this.#applyCredentials(tx, webhook, input, true, now);
       await tx.flush();
@@ -140,20 +148,25 @@ export class Webhooks {
   async update(caller: Caller, id: string, patch: WebhookPatch): Promise<WebhookView> {
     if (Object.keys(patch).length === 0) return await this.get(caller, id);
     const view = await this.#change(caller, id, async (em, webhook, now) => {
-      const before = { url: webhook.url, flowing: isFlowing(webhook) };
+      checkSystemSettings(webhook.source, patch);
+      const before = forwardingOf(webhook);
       await applyVerification(em, this.#options.box, webhook, patch, now);
       this.#applyFields(webhook, patch);
-      applyForwarding(webhook, patch, before.url !== webhook.url, now);
-      await this.#applyCredentials(em, webhook, patch, before.url !== webhook.url, now);
+      const urlChanged = before.url !== (webhook.url ?? null);
+      applyForwarding(webhook, patch, urlChanged, now);
+      await this.#applyCredentials(em, webhook, patch, urlChanged, now);
       const change = owedChange(before, webhook);
+      const notice = forwardingNotice(before, webhook);
       await em.flush();
-      if (before.url !== webhook.url || patch.forwardingState === "active") await em.execute(FORGET_CIRCUIT, [id]);
+      if (urlChanged || patch.forwardingState === "active") await em.execute(FORGET_CIRCUIT, [id]);
       if (patch.delivery !== undefined) await em.execute(ROUSE_LANE, [id]);
       if (change) await em.execute(owedStatement(change, "?", this.#options.leaseMs), [webhook.id]);
+      if (notice) await em.execute(...noticeStatement(notice));
       return {};
     });
     this.#options.wake();
     this.#options.maintain();
+    this.#options.onNotice();
     return view;
   }
 
@@ -169,6 +182,7 @@ export class Webhooks {
     const { box } = this.#options;
     const { purpose, graceSeconds } = rotation;
     return await this.#change(caller, id, async (em, webhook, now) => {
+      if (purpose === "receive") checkSystemSettings(webhook.source, { secret: rotation.secret ?? "" });
       const text = await chooseText(em, webhook, rotation);
       await rotateSecret(em, box, webhook, { purpose, text, now, graceSeconds });
       if (purpose === "ed25519") return {};
@@ -254,28 +268,4 @@ async function chooseText(em: EntityManager, webhook: Webhook, { purpose, secret
     case "ed25519":
       return await chooseSigningKey(em, webhook, secret);
   }
-}
-
-const isFlowing = (webhook: Webhook): boolean => webhook.status === "active" && !webhook.forwardingStoppedAt;
-
-/** Forwarding stops and resumes on request; another url is another destination, so it begins anew. */
-function applyForwarding(webhook: Webhook, patch: WebhookPatch, urlChanged: boolean, now: Date): void {
-  const stop = patch.forwardingState === "stopped";
-  if (stop && !webhook.forwardingStoppedAt) {
-    webhook.forwardingStoppedAt = now;
-    webhook.forwardingReason = "manual";
-  }
-  if (patch.forwardingState === "active" || (urlChanged && !stop)) {
-    webhook.forwardingStoppedAt = null;
-    webhook.forwardingReason = null;
-  }
-}
-
-function owedChange(
-  before: { url: string | null | undefined; flowing: boolean },
-  after: Webhook,
-): OwedChange | undefined {
-  if (before.url && !after.url) return "cancel";
-  if (before.flowing === isFlowing(after)) return undefined;
-  return before.flowing ? "hold" : "release";
 }

@@ -13,7 +13,7 @@ import type { Logger } from "../observe/logger.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { AttemptTrigger } from "../store/entities/delivery.ts";
 import type { CompletedAttempt, NextState } from "../store/sql/complete.ts";
-import { settleBlocked, stopForwarding } from "../store/sql/hold.ts";
+import { type StopReason, settleBlocked, stopForwarding } from "../store/sql/hold.ts";
 import { beginAttempt, giveBackLeases } from "../store/sql/lease.ts";
 import { type EventContent, findEventContent } from "../store/sql/lookup.ts";
 import type { ByteBudget } from "./byte-budget.ts";
@@ -79,6 +79,8 @@ export interface RunContext {
   readonly loadWebhook: (id: string) => Promise<ReceivingWebhook | undefined>;
   /** Commits the outcome; false if the lease was lost. */
   readonly complete: (attempt: CompletedAttempt) => Promise<boolean>;
+  /** Told after a change of which an operational event tells. */
+  readonly onNotice: () => void;
   /** Told of each outcome that was recorded. */
   readonly onOutcome: (job: RunJob, outcome: AttemptOutcome) => Promise<void>;
   /** Around each wait between quick tries, during which the run takes no one's place; afterwards there may be none. */
@@ -213,13 +215,16 @@ async function settle(job: RunJob, attempt: Attempt, made: Made, context: RunCon
     stages: { queue: sentMs - attempt.dueMs, attempt: endedMs - sentMs, completion: performance.now() - endedMs },
   });
   if (!held) return undefined;
+  if (next.kind === "failed") context.onNotice();
   await context.onOutcome(job, forwarded.result);
   if (step.kind === "stop") await settleBlocked(context.pool, [job.deliveryId]);
   return next;
 }
 
-async function stop(webhookId: string, url: string, reason: string, { pool, leaseMs, logger }: RunContext) {
+async function stop(webhookId: string, url: string, reason: StopReason, context: RunContext) {
+  const { pool, leaseMs, logger, onNotice } = context;
   const isNew = await stopForwarding(pool, { webhookId, url, reason, leaseMs });
+  if (isNew) onNotice();
   if (isNew) logger.warn({ webhook: webhookId, reason }, "forwarding stopped: the destination is gone");
 }
 

@@ -39,6 +39,8 @@ export interface WorkerOptions extends ReadContents, ClaimsOptions, CircuitsOpti
   readonly completeRowsMax: number;
   readonly batchRetriesMax: number;
   readonly random?: () => number;
+  /** Told after a change of which an operational event tells. */
+  readonly onNotice: () => void;
 }
 
 /** Attempts in slots, deliveries in memory, and bytes of their bodies. */

@@ -11,6 +11,7 @@ import { EventSchema, type EventSummary, EventSummarySchema } from "../../gen/al
 import { type Webhook as WebhookMessage, WebhookSchema } from "../../gen/alumia/webhooks/v1/webhook_service_pb.ts";
 import type { DeliveryDetail, DeliveryView } from "../core/deliveries.ts";
 import type { EventDetail, EventView } from "../core/events.ts";
+import { isSystem } from "../core/system-webhooks.ts";
 import { RECEIVE_PATH } from "../core/webhook-settings.ts";
 import { verificationOf } from "../core/webhook-verification.ts";
 import type { WebhookView } from "../core/webhook-view.ts";
@@ -50,7 +51,7 @@ export function headerMap(headers: HeaderList | null | undefined): Record<string
 export function webhookMessage(view: WebhookView, origin: string): WebhookMessage {
   const { webhook } = view;
   // Joined, so that it is one flat string: over any other JSON.stringify takes its slow way.
-  const receiveUrl = [origin, RECEIVE_PATH, webhook.id].join("");
+  const receiveUrl = isSystem(webhook) ? "" : [origin, RECEIVE_PATH, webhook.id].join("");
   const verification = verificationOf(webhook);
   // Written out, because `create` costs several times as much.
   return {

@@ -2,6 +2,7 @@
 import { type CompiledSource, compileSource } from "./compile.ts";
 import type { Judge } from "./method.ts";
 import { PRESETS } from "./presets.ts";
+import { SYSTEM } from "./system.ts";
 
 /** Most secrets that may be active for one webhook at a time. */
 export const ACTIVE_SECRETS_MAX = 16;
@@ -12,7 +13,7 @@ export const SOURCE_NAMES: readonly string[] = Object.keys(PRESETS);
 /** All sources, in the order of the table. */
 export const SOURCES: readonly CompiledSource[] = SOURCE_NAMES.map((name) => compilePreset(name));
 
-const sourcesByName = new Map<string, CompiledSource>();
+const sourcesByName = new Map<string, CompiledSource>([[SYSTEM.name, SYSTEM]]);
 /** Sources of several forms, reduced to one of them, by name and form. */
 const pinned = new Map<string, CompiledSource>();
 for (const source of SOURCES) {
@@ -25,7 +26,7 @@ for (const source of SOURCES) {
 const custom = sourcesByName.get("custom") ?? compilePreset("custom");
 
 /**
- * The source of that name or second name, without regard to case and hyphens; unknown names are `custom`. `form` pins a
+ * The source of that name or second name, without regard to case and hyphens, `SYSTEM` too; unknown names are `custom`. `form` pins a
  * source of several forms to one of `formsOf` and changes nothing for other sources. The same arguments give the same
  * object.
  */

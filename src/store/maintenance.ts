@@ -29,6 +29,8 @@ export interface MaintenanceOptions {
   readonly leaseMs: number;
   /** Told after each step that released deliveries. */
   readonly onRelease: () => void;
+  /** Told after a change of which an operational event tells. */
+  readonly onNotice: () => void;
   /** Told what the database's clock says, milliseconds since the Unix epoch, once a minute. */
   readonly onDatabaseTime: (nowMs: number) => void;
 }
@@ -91,7 +93,7 @@ export class Maintenance {
 
   /** Retires what is old before it makes what is new: a partition may be made where old rows lay. */
   async #keepHistory(signal: AbortSignal): Promise<void> {
-    const { pool, limits, logger, partitions, retentionDays } = this.#options;
+    const { pool, limits, logger, partitions, retentionDays, onNotice } = this.#options;
     await takeTurn(pool, "retention", async (client) => {
       const nowMs = Date.now();
       const { expired, dropped, trimmed } = await retire(client, {
@@ -100,6 +102,7 @@ export class Maintenance {
         nowMs,
         signal,
       });
+      if (expired > 0) onNotice();
       if (expired > 0) logger.warn({ deliveries: expired }, "deliveries still owed after RETENTION_DAYS have expired");
       if (dropped.length + trimmed > 0) logger.info({ partitions: dropped, rows: trimmed }, "old history was dropped");
       if (!(await ensurePartitions(client, nowMs, partitions))) logger.warn("some partitions could not be made yet");

@@ -10,6 +10,7 @@ import { AttemptsAndCredentials } from "./migrations/0005-attempts-and-credentia
 import { SecretCaptures } from "./migrations/0006-secret-captures.ts";
 import { Isolation } from "./migrations/0007-isolation.ts";
 import { Steering } from "./migrations/0008-steering.ts";
+import { OperationalEvents } from "./migrations/0009-operational-events.ts";
 import { BulkJobs } from "./migrations/0010-bulk-jobs.ts";
 import { ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { poolOptions, type StoreConnection } from "./pool.ts";
@@ -25,6 +26,7 @@ const MIGRATIONS = [
   SecretCaptures,
   Isolation,
   Steering,
+  OperationalEvents,
   BulkJobs,
 ];
 

@@ -24,7 +24,7 @@ const PLANNED_ANEW: readonly PoolName[] = ["scan", "upkeep"];
 const QUERY_SLACK_MS = 5_000;
 
 /** Most connections that work behind the scenes takes: one for each chore, and two more for the doctor's turn and steps. */
-const UPKEEP_CONNECTIONS_MAX = 6;
+const UPKEEP_CONNECTIONS_MAX = 7;
 
 /** Connections that looks through lists take: long ones take half of them at most, and short ones find one. */
 export const SCAN_CONNECTIONS_MAX = 4;

@@ -29,6 +29,12 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool(database);
   await pool.query("insert into organizations (id, name) values ($1, 'o')", [organizationId]);
+  // Whoever ends a delivery notes it.
+  await pool.query(
+    `insert into webhooks (id, organization_id, name, source, events, status, created_at, updated_at)
+     values (gen_random_uuid(), $1, 'operations', 'system', '{}', 'active', now(), now())`,
+    [organizationId],
+  );
 });
 afterAll(async () => {
   await pool?.end();

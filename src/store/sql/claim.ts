@@ -5,6 +5,7 @@
 import type { Pool } from "pg";
 import type { AttemptTrigger } from "../entities/delivery.ts";
 import { type Destination, FIRST, LATE, lanesFor, METERED } from "./lanes.ts";
+import { noticesOf } from "./notices.ts";
 
 /** A delivery that this worker now holds. */
 export interface ClaimedDelivery {
@@ -100,6 +101,12 @@ with late as materialized (
     last_delivery_at = greatest(c.last_delivery_at, now())
   from (select webhook_id, count(*) filter (where number = 1) as first_attempts from lost group by webhook_id) l
   where c.webhook_id = l.webhook_id and c.webhook_id in (select webhook_id from locked)
+), noticed as (${noticesOf(
+  "delivery.exhausted",
+  `select organization_id, webhook_id, jsonb_build_object('deliveryId', delivery_id, 'attemptCount', attempts,
+    'statusCode', null, 'errorCode', 'interrupted', 'errorMessage', 'the worker died during the last attempt') as data
+  from open where spent`,
+)}
 ), exhausted as (
   delete from delivery_queue q using open o where q.delivery_id = o.delivery_id and o.spent
 ), leased as (

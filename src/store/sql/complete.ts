@@ -6,6 +6,7 @@
  */
 import type { Pool } from "pg";
 import type { AttemptTrigger } from "../entities/delivery.ts";
+import { noticesOf } from "./notices.ts";
 
 /** What becomes of the delivery after an attempt. */
 export type NextState =
@@ -102,6 +103,12 @@ with input as materialized (
     case when status_code is not null then substring($2::bytea from body_at + 1 for body_size) end,
     truncated, remote_address, next_at
   from fenced where next <> 'succeeded'
+), noticed as (${noticesOf(
+  "delivery.exhausted",
+  `select organization_id, webhook_id, jsonb_build_object('deliveryId', delivery_id, 'attemptCount', number,
+    'statusCode', status_code, 'errorCode', error_code, 'errorMessage', error_message) as data
+  from fenced where next = 'failed'`,
+)}
 ), counted as materialized (
   select from webhook_counters c
   where c.webhook_id in (select webhook_id from fenced) and (select count(distinct webhook_id) > 1 from fenced)

@@ -3,6 +3,7 @@
  * A delivery that a worker holds is left to it, and found by a later look.
  */
 import type { ClientBase } from "pg";
+import { noticesOf } from "./notices.ts";
 
 const PAGE = `
 with page as materialized (
@@ -33,6 +34,12 @@ with due as materialized (
     duration_ms, error_code, error_message)
   select delivery_id, attempts + 1, organization_id, webhook_id, 'scheduled', 'failed', now(), 0, 'expired', $2
   from due
+), noticed as (${noticesOf(
+  "delivery.exhausted",
+  `select organization_id, webhook_id, jsonb_build_object('deliveryId', delivery_id, 'attemptCount', attempts + 1,
+    'statusCode', null, 'errorCode', 'expired', 'errorMessage', $2::text) as data
+  from due`,
+)}
 ), gone as (
   delete from delivery_queue q using due d where q.delivery_id = d.delivery_id
 ), counted as materialized (

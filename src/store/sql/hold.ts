@@ -1,6 +1,7 @@
 /** Holding, releasing and ending what is owed, as the state of its webhook asks. */
-import type { Pool } from "pg";
+import type { Pool, PoolClient } from "pg";
 import { transaction } from "../transaction.ts";
+import { raiseNotice } from "./notices.ts";
 
 // The webhooks' rows are held while the queue changes, so that a resume comes either before or after, never between.
 const SETTLE_BLOCKED = `
@@ -105,19 +106,34 @@ export async function releaseStep(pool: Pool, rows: number): Promise<boolean> {
   });
 }
 
+/** Why a destination gets nothing more: it answered 410, or somebody said so. */
+export type StopReason = "gone" | "manual";
+
 const STOP = `
 update webhooks set forwarding_reason = $2, forwarding_stopped_at = now(), version = version + 1, updated_at = now()
-where id = $1 and url = $3 and forwarding_stopped_at is null`;
+where id = $1 and url = $3 and forwarding_stopped_at is null
+returning organization_id as "organizationId", forwarding_stopped_at as "stoppedAt"`;
 
-/** Stops forwarding to the url that asked for it and holds what is owed. False if it was changed or stopped already. */
-export async function stopForwarding(
-  pool: Pool,
-  stop: { readonly webhookId: string; readonly url: string; readonly reason: string; readonly leaseMs: number },
-): Promise<boolean> {
-  const { webhookId, url, reason, leaseMs } = stop;
-  return await transaction(pool, async (client) => {
-    const { rowCount } = await client.query(STOP, [webhookId, reason, url]);
-    if (rowCount === 1) await client.query(owedStatement("hold", "$1", leaseMs), [webhookId]);
-    return rowCount === 1;
-  });
+export interface Stop {
+  readonly webhookId: string;
+  /** The url that is to get nothing more. */
+  readonly url: string;
+  readonly reason: StopReason;
+  readonly leaseMs: number;
+}
+
+/** Stops forwarding, holds what is owed and tells of it, in one transaction. False if it was changed or stopped already. */
+export async function stopForwarding(pool: Pool, stop: Stop): Promise<boolean> {
+  return await transaction(pool, (client) => stopIn(client, stop));
+}
+
+async function stopIn(client: PoolClient, { webhookId, url, reason, leaseMs }: Stop): Promise<boolean> {
+  const { rows } = await client.query<{ organizationId: string; stoppedAt: Date }>(STOP, [webhookId, reason, url]);
+  const [stopped] = rows;
+  if (!stopped) return false;
+  const { organizationId, stoppedAt } = stopped;
+  await client.query(owedStatement("hold", "$1", leaseMs), [webhookId]);
+  const data = { url, reason, stoppedAt };
+  await raiseNotice(client, { organizationId, webhookId, type: "forwarding.stopped", data });
+  return true;
 }

@@ -6,7 +6,7 @@
  * A delivery of a webhook that takes none now is queued like any other: the claim finds its webhook closed and holds
  * it. So a batch never waits for a lock on a webhook.
  */
-import type { Pool } from "pg";
+import type { ClientBase, Pool } from "pg";
 import { lanesFor } from "./lanes.ts";
 
 /** One event to record. Keys and hashes are lower-case hex. */
@@ -106,7 +106,7 @@ from input i left join current c using (n) left join fresh f using (n)`;
  * may share a key. `leaseMs` is how long a delivery that is handed over stays leased.
  */
 export async function insertReceived(
-  pool: Pool,
+  pool: Pool | ClientBase,
   rows: readonly ReceiveRow[],
   options: { dedupeWindowSeconds: number; leaseMs: number },
 ): Promise<ReceiveState[]> {

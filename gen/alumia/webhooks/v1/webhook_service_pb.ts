@@ -115,7 +115,7 @@ export type Webhook = Message<"alumia.webhooks.v1.Webhook"> & {
   updatedAt?: Timestamp | undefined;
 
   /**
-   * The URL to register at the provider.
+   * The URL to register at the provider; empty where `source` is "system", to which nothing is sent.
    *
    * @generated from field: string receive_url = 13;
    */
@@ -277,7 +277,8 @@ export type CreateWebhookRequest = Message<"alumia.webhooks.v1.CreateWebhookRequ
   url?: string | undefined;
 
   /**
-   * Name of the provider preset; "custom" if absent.
+   * Name of the provider preset; "custom" if absent. "system" receives nothing: its events tell what happens to the
+   * organization's webhooks and deliveries.
    *
    * @generated from field: optional string source = 3;
    */
