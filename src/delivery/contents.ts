@@ -18,8 +18,31 @@ export interface Contents {
   readonly handed: ReadonlyMap<string, Handed>;
 }
 
-/** Never rejects: what cannot be read now is left to its delivery, which says what is the matter. */
-export async function readContents(claimed: readonly ClaimedDelivery[], options: ReadContents): Promise<Contents> {
+/** Reads for one claim after the other, though all at once: what is due for longest is at hand first. */
+export class ContentReader {
+  readonly #options: ReadContents;
+  #before: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ReadContents) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves no sooner than the reads before it. Never rejects: what cannot be read now is left to its delivery, which
+   * says what is the matter.
+   */
+  read(claimed: readonly ClaimedDelivery[]): Promise<Contents> {
+    const before = this.#before;
+    const reading = readContents(claimed, this.#options).then(async (contents) => {
+      await before;
+      return contents;
+    });
+    this.#before = reading.then(() => {});
+    return reading;
+  }
+}
+
+async function readContents(claimed: readonly ClaimedDelivery[], options: ReadContents): Promise<Contents> {
   const { pool, loadWebhook, smallBytesMax } = options;
   const [sizes, handed] = [new Map<string, number>(), new Map<string, Handed>()];
   try {

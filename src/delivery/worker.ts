@@ -18,7 +18,7 @@ import { ByteBudget } from "./byte-budget.ts";
 import { Circuits, type CircuitsOptions } from "./circuits.ts";
 import { Claims, type ClaimsOptions } from "./claims.ts";
 import { Completions, STORE_REST_MS } from "./completions.ts";
-import { type ReadContents, readContents } from "./contents.ts";
+import { ContentReader, type ReadContents } from "./contents.ts";
 import type { ForwardSettings } from "./forward.ts";
 import { Occupancy, type OccupancyLimits, type Occupant } from "./occupancy.ts";
 import { OutcomeLostError, type RunContext, type RunJob, runDelivery, type Start } from "./run.ts";
@@ -29,7 +29,7 @@ const ALIVE_MS_MAX = 15_000;
 /** How long a stop waits beyond its grace for what the end of the grace cut short, milliseconds. */
 const STOP_SLACK_MS = 3_000;
 
-export interface WorkerOptions extends ReadContents, ClaimsOptions, CircuitsOptions {
+export interface WorkerOptions extends ReadContents, ClaimsOptions, CircuitsOptions, Pick<RunContext, "onNotice"> {
   readonly forward: ForwardSettings;
   readonly occupancy: OccupancyLimits;
   /** Bytes of bodies in memory. */
@@ -39,8 +39,6 @@ export interface WorkerOptions extends ReadContents, ClaimsOptions, CircuitsOpti
   readonly completeRowsMax: number;
   readonly batchRetriesMax: number;
   readonly random?: () => number;
-  /** Told after a change of which an operational event tells. */
-  readonly onNotice: () => void;
 }
 
 /** Attempts in slots, deliveries in memory, and bytes of their bodies. */
@@ -66,6 +64,7 @@ export class DeliveryWorker implements Handover {
   readonly #claims: Claims;
   readonly #circuits: Circuits;
   readonly #completions: Completions;
+  readonly #contents: ContentReader;
   /** By lease token: a worker may take a delivery over from itself. */
   readonly #runs = new Map<string, Run>();
   /** Deliveries about to be committed, by lease token. */
@@ -87,6 +86,7 @@ export class DeliveryWorker implements Handover {
     this.#occupancy = new Occupancy(options.occupancy);
     this.#claims = new Claims(options, this.#occupancy);
     this.#circuits = new Circuits(options);
+    this.#contents = new ContentReader(options);
     this.#completions = new Completions({
       ...options,
       // Every run submits one completion at a time, so the runs bound the queue.
@@ -237,7 +237,7 @@ export class DeliveryWorker implements Handover {
 
   /** The loop goes on while what they need is read. */
   #begin(claimed: readonly ClaimedDelivery[]): void {
-    const reading = readContents(claimed, this.#options);
+    const reading = this.#contents.read(claimed);
     for (const delivery of claimed) {
       this.#occupancy.enter(delivery);
       const start = reading.then(({ sizes, handed }) => {

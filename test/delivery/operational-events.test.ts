@@ -99,6 +99,8 @@ describe("delivery.exhausted", () => {
       [lostId],
     );
     service.app.worker.wake();
+    await webhook.settled(lost, "failed");
+    await tellNow(service, listener);
     const [, second] = await listener.told(2);
     expect(second.data).toMatchObject({ deliveryId: lostId, attemptCount: 100, errorCode: "interrupted" });
   });

@@ -177,7 +177,8 @@ export async function claimDue(
   const lost: LostAttempt[] = [];
   const blocked: string[] = [];
   const parked: Destination[] = [];
-  for (const row of rows) {
+  // What has been due for longest goes first.
+  for (const row of rows.sort((one, other) => other.late_ms - one.late_ms)) {
     if (row.lost_ms !== null) lost.push(toLost(row, row.lost_ms));
     if (row.parked) parked.push({ webhookId: row.webhook_id, organizationId: row.organization_id });
     if (row.spent || row.parked) continue;
