@@ -37,6 +37,7 @@ export function createUpkeep({ config, limits, logger, pool, loader, wake }: Upk
     retentionDays: config.retentionDays,
     partitions: partitionPlan(config),
     leaseMs,
+    stopAfterMs: config.forwardingStopAfterMs,
     onRelease: wake,
     onNotice: () => teller.wake(),
     onDatabaseTime: noteDatabaseTime,

@@ -162,3 +162,14 @@ export function parseScheduleSetting(value: string): readonly number[] {
     throw new ConfigError(`DELIVERY_SCHEDULE ${(error as Error).message}`);
   }
 }
+
+/** The time of FORWARDING_STOP_AFTER, milliseconds; null for `never`. */
+export function parseStopAfter(value: string): number | null {
+  if (value === "never") return null;
+  const [, amount, unit] = /^(\d{1,6})(m|h|d)$/.exec(value) ?? [];
+  const ms = Number(amount) * (unit === "d" ? 86_400_000 : unit === "h" ? 3_600_000 : 60_000);
+  if (ms >= 60_000 && ms <= 365 * 86_400_000) return ms;
+  throw new ConfigError(
+    `FORWARDING_STOP_AFTER takes a time such as 30m, 12h or 5d, 365d at most, or never, not "${value}"`,
+  );
+}

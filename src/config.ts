@@ -20,6 +20,7 @@ import {
   parseOrigins,
   parseProxy,
   parseScheduleSetting,
+  parseStopAfter,
   parseTlsFiles,
   requireKey,
   type TlsFiles,
@@ -206,6 +207,8 @@ export interface Config extends ObservingConfig {
   readonly deliveryConcurrency: number;
   /** How long a circuit is open at first; 0: none opens. */
   readonly circuitOpenMs: number;
+  /** How long every attempt of a webhook may fail before forwarding is stopped, milliseconds; null: for ever. */
+  readonly forwardingStopAfterMs: number | null;
   readonly dedupeWindowSeconds: number;
   readonly retentionDays: number;
   readonly shutdownGraceMs: number;
@@ -252,6 +255,7 @@ export function loadConfig(env: Env, options: { dev?: boolean } = {}): Config {
     deliveryLeaseMs: leaseMs,
     deliveryConcurrency: integer("DELIVERY_CONCURRENCY", 128, 1, 2_000),
     circuitOpenMs: integer("CIRCUIT_OPEN_MS", 30_000, 0, 3_600_000),
+    forwardingStopAfterMs: parseStopAfter(text("FORWARDING_STOP_AFTER") ?? "5d"),
     dedupeWindowSeconds: integer("DEDUPE_WINDOW_SECONDS", 3 * 86_400, 1, 90 * 86_400),
     retentionDays: integer("RETENTION_DAYS", 30, 1, 3_650),
     shutdownGraceMs: integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),

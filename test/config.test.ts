@@ -36,6 +36,7 @@ test("defaults", () => {
     deliveryLeaseMs: 60_000,
     deliveryConcurrency: 128,
     circuitOpenMs: 30_000,
+    forwardingStopAfterMs: 5 * 24 * 60 * MINUTE_MS,
     dedupeWindowSeconds: 259_200,
     retentionDays: 30,
     shutdownGraceMs: 20_000,
@@ -98,6 +99,10 @@ const taken: [name: string, value: string, field: keyof Config, expected: unknow
   ["DELIVERY_LEASE_MS", "1000", "deliveryLeaseMs", 1_000],
   ["DELIVERY_CONCURRENCY", "1", "deliveryConcurrency", 1],
   ["CIRCUIT_OPEN_MS", "0", "circuitOpenMs", 0],
+  ["FORWARDING_STOP_AFTER", "1m", "forwardingStopAfterMs", MINUTE_MS],
+  ["FORWARDING_STOP_AFTER", "365d", "forwardingStopAfterMs", 365 * 24 * 60 * MINUTE_MS],
+  ["FORWARDING_STOP_AFTER", "36h", "forwardingStopAfterMs", 36 * 60 * MINUTE_MS],
+  ["FORWARDING_STOP_AFTER", "never", "forwardingStopAfterMs", null],
   ["DEDUPE_WINDOW_SECONDS", "1", "dedupeWindowSeconds", 1],
   ["RETENTION_DAYS", "365", "retentionDays", 365],
   ["SHUTDOWN_GRACE_MS", "0", "shutdownGraceMs", 0],
@@ -115,6 +120,7 @@ test.each(taken)("%s=%j", (name, value, field, expected) => {
 
 describe("a wrong value is one line that names the variable and what it takes", () => {
   const wholeNumber = (from: number, to: number) => `takes a whole number from ${from} to ${to}, not`;
+  const stopAfter = "takes a time such as 30m, 12h or 5d, 365d at most, or never, not";
   const key = "takes base64 of exactly 32 bytes";
   const origin = "takes an origin such as https://hooks.example.com, without a path, not";
   const collector = "takes the URL of a collector such as http://127.0.0.1:4318, without a password in it";
@@ -133,6 +139,10 @@ describe("a wrong value is one line that names the variable and what it takes", 
     ["DELIVERY_LEASE_MS", "999", wholeNumber(1_000, 3_600_000)],
     ["DELIVERY_CONCURRENCY", "0", wholeNumber(1, 2_000)],
     ["CIRCUIT_OPEN_MS", "-1", wholeNumber(0, 3_600_000)],
+    ["FORWARDING_STOP_AFTER", "0m", stopAfter],
+    ["FORWARDING_STOP_AFTER", "366d", stopAfter],
+    ["FORWARDING_STOP_AFTER", "5", stopAfter],
+    ["FORWARDING_STOP_AFTER", "Never", stopAfter],
     ["DEDUPE_WINDOW_SECONDS", "0", wholeNumber(1, 7_776_000)],
     ["RETENTION_DAYS", "0", wholeNumber(1, 3_650)],
     ["SHUTDOWN_GRACE_MS", "600001", wholeNumber(0, 600_000)],

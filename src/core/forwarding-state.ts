@@ -44,7 +44,7 @@ export function forwardingNotice(before: ForwardingBefore, after: Webhook): NewN
   if ((before.stoppedAt === null) === (stoppedAt === null) || url === null) return undefined;
   const about = { organizationId: after.organizationId, webhookId: after.id };
   if (stoppedAt) {
-    return { ...about, type: "forwarding.stopped", data: { url, reason, stoppedAt } };
+    return { ...about, type: "forwarding.stopped", data: { url, reason, stoppedAt, failingSince: null } };
   }
   return { ...about, type: "forwarding.resumed", data: { url, reason: before.reason, stoppedAt: before.stoppedAt } };
 }

@@ -10,6 +10,8 @@ export interface WebhookView {
   readonly webhook: Webhook;
   readonly deliveryCount: number;
   readonly lastDeliveryAt: Date | null;
+  /** Since when every attempt has failed; null where the latest did not. */
+  readonly failingSince: Date | null;
   readonly forwarding: ForwardingView;
   /** Where its deliveries wait, if they do. */
   readonly lane: Lane | undefined;
@@ -34,6 +36,7 @@ export async function viewsOf(
     webhook,
     deliveryCount: byId.get(webhook.id)?.deliveryCount ?? 0,
     lastDeliveryAt: byId.get(webhook.id)?.lastDeliveryAt ?? null,
+    failingSince: byId.get(webhook.id)?.failingSince ?? null,
     forwarding: forwarding.get(webhook.id) ?? NO_FORWARDING,
     lane: laneOf.get(webhook.id),
   }));

@@ -135,7 +135,7 @@ export class Webhooks {
       if (secret !== undefined) issueSecret(tx, box, webhook, { purpose: "receive", text: secret, now });
       issueSecret(tx, box, webhook, { purpose: "forward", text: forwardSecret, now });
       const { organizationId } = caller;
-      const counters = { webhookId: id, organizationId, deliveryCount: 0, lastDeliveryAt: null };
+      const counters = { webhookId: id, organizationId, deliveryCount: 0, lastDeliveryAt: null, failingSince: null };
       tx.persist(tx.create(WebhookCounters, counters));
       await this.#applyCredentials(tx, webhook, input, true, now);
       await tx.flush();
@@ -162,6 +162,9 @@ export class Webhooks {
       if (patch.delivery !== undefined) await em.execute(ROUSE_LANE, [id]);
       if (change) await em.execute(owedStatement(change, "?", this.#options.leaseMs), [webhook.id]);
       if (notice) await em.execute(...noticeStatement(notice));
+      if (change === "release" || urlChanged) {
+        await em.nativeUpdate(WebhookCounters, { webhookId: id }, { failingSince: null });
+      }
       return {};
     });
     this.#options.wake();

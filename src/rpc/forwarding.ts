@@ -84,15 +84,15 @@ const PLAIN = Object.freeze(
 );
 
 /** Whether events reach the webhook's url, and what its destination is shown. */
-export function forwardingMessage({ webhook, forwarding, lane }: WebhookView): ForwardingMessage {
-  if (forwarding === NO_FORWARDING && !webhook.forwardingStoppedAt && !webhook.forwardingReason && !lane?.circuit) {
-    return PLAIN;
-  }
+export function forwardingMessage({ webhook, forwarding, lane, failingSince }: WebhookView): ForwardingMessage {
+  const isStopped = webhook.forwardingStoppedAt || webhook.forwardingReason;
+  if (forwarding === NO_FORWARDING && !isStopped && !lane?.circuit && !failingSince) return PLAIN;
   const { headers, auth, certificate, publicKeys } = forwarding;
   return create(ForwardingSchema, {
     state: webhook.forwardingStoppedAt ? "stopped" : "active",
     ...(webhook.forwardingReason && { reason: webhook.forwardingReason }),
     ...(webhook.forwardingStoppedAt && { stoppedAt: timestamp(webhook.forwardingStoppedAt) }),
+    ...(failingSince && { failingSince: timestamp(failingSince) }),
     headers: Object.fromEntries(headers),
     ...(auth && { auth: authMessage(auth) }),
     ...(certificate && {

@@ -104,7 +104,7 @@ const REPLACEABLE = [
 const OUTPUT_ONLY = new RegExp(
   `^(${[
     ...["id", "delivery_count", "last_delivery_at", "created_at", "updated_at", "receive_url", "forward_secret"],
-    "forwarding\\.(reason|stopped_at|public_keys|circuit(\\..*)?|client_certificate\\.(subject|issuer|expires_at|fingerprint))",
+    "forwarding\\.(reason|stopped_at|failing_since|public_keys|circuit(\\..*)?|client_certificate\\.(subject|issuer|expires_at|fingerprint))",
   ].join("|")})$`,
 );
 

@@ -1,5 +1,5 @@
 /**
- * Work behind the scenes: releasing what was held, purging what was deleted or has ended, making and retiring history,
+ * Work behind the scenes: stopping what has failed for too long, releasing what was held, purging what was deleted or has ended, making and retiring history,
  * mending leases that a clock has made too long, and the doctor.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,7 +14,7 @@ import { adoptStrays, DAY_MS, ensurePartitions, type PartitionPlan } from "./par
 import { retire } from "./retention.ts";
 import { forgetBulkJobs } from "./sql/bulk-jobs.ts";
 import { purgeCaptures } from "./sql/captures.ts";
-import { releaseStep } from "./sql/hold.ts";
+import { releaseStep, stopFailing } from "./sql/hold.ts";
 import { mendLanes } from "./sql/lanes.ts";
 import { databaseNow, shortenLeases } from "./sql/lease.ts";
 import { purgeDedupe, purgeStep } from "./sql/purge.ts";
@@ -27,6 +27,8 @@ export interface MaintenanceOptions {
   readonly retentionDays: number;
   readonly partitions: PartitionPlan;
   readonly leaseMs: number;
+  /** How long every attempt of a webhook may fail before forwarding is stopped, milliseconds; null: for ever. */
+  readonly stopAfterMs: number | null;
   /** Told after each step that released deliveries. */
   readonly onRelease: () => void;
   /** Told after a change of which an operational event tells. */
@@ -75,9 +77,19 @@ export class Maintenance {
     const step = { rows: limits.purgeBatchRows, lateMs: limits.purgeLateMs, recheckMs: limits.purgeRecheckMs };
     await this.#mendLeases();
     if ((await mendLanes(pool)) > 0) onRelease();
+    await this.#stopFailing();
     while (!signal.aborted && (await releaseStep(pool, limits.releaseBatchRows))) onRelease();
     while (!signal.aborted && (await purgeStep(pool, step)));
     while (!signal.aborted && (await purgeDedupe(pool, limits.purgeBatchRows)));
+  }
+
+  async #stopFailing(): Promise<void> {
+    const { pool, stopAfterMs, leaseMs, logger, onNotice } = this.#options;
+    if (stopAfterMs === null) return;
+    for (const webhook of await stopFailing(pool, stopAfterMs, leaseMs)) {
+      onNotice();
+      logger.warn({ webhook, reason: "failing" }, "forwarding stopped: every attempt has failed for too long");
+    }
   }
 
   /** At the start, and whenever the database's clock was set back: leases must not outlast their owners by that much. */

@@ -53,7 +53,7 @@ test("create with only a name answers 201 with every field, unset ones null, zer
     },
     forwarding: {
       circuit: { state: "closed", openedAt: null, nextProbeAt: null },
-      ...{ state: "active", reason: null, stoppedAt: null },
+      ...{ state: "active", reason: null, stoppedAt: null, failingSince: null },
       ...{ headers: {}, auth: null, clientCertificate: null, ed25519: false, publicKeys: [] },
     },
     verification: null,

@@ -100,7 +100,7 @@ describe("what the destination sees", () => {
     expect((await webhook.read()).forwarding).toEqual({
       ...{ state: "active", reason: null, stoppedAt: null, headers: {}, auth: null, clientCertificate: null },
       ...{ circuit: { state: "closed", openedAt: null, nextProbeAt: null } },
-      ...{ ed25519: false, publicKeys: [] },
+      ...{ ed25519: false, publicKeys: [], failingSince: null },
     });
   });
 });

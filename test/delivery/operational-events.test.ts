@@ -157,7 +157,7 @@ describe("forwarding.stopped and forwarding.resumed", () => {
     expect((await listener.events()).map(({ type }) => type)).toEqual(["forwarding.stopped", "forwarding.resumed"]);
     const told = await listener.told(2);
     const byType = new Map(told.map((one) => [one.type, one.data]));
-    expect(byType.get("forwarding.stopped")).toEqual({ ...about, reason: "gone", stoppedAt });
+    expect(byType.get("forwarding.stopped")).toEqual({ ...about, reason: "gone", stoppedAt, failingSince: null });
     expect(byType.get("forwarding.resumed")).toEqual({ ...about, reason: "gone", stoppedAt });
   });
 

@@ -65,6 +65,8 @@ const WebhookCountersSchema = defineEntity({
     organizationId: p.uuid(),
     deliveryCount: p.bigint("number"),
     lastDeliveryAt: p.datetime().nullable(),
+    /** When the first of the attempts ended that have all failed since; null: the latest did not. */
+    failingSince: p.datetime().nullable(),
   },
 });
 

@@ -2,6 +2,9 @@
  * What the organization is told about its own deliveries. A notice is written with the change that it tells of, and goes
  * when it has become events. `notice_floods` counts what was told of one webhook in one way since `until` minus a
  * minute, and what more there was. Webhooks whose source had that name before were like `custom` ones, and become such.
+ *
+ * `failing_since` and `failing_until` are when the first and the last of the attempts ended that have all failed. They
+ * stand with the counters, which every batch of attempts writes anyway; the index holds only the webhooks in trouble.
  */
 import { Migration } from "@mikro-orm/migrations";
 
@@ -28,6 +31,8 @@ const STATEMENTS = [
     further_until timestamptz,
     primary key (organization_id, webhook_id, type)
   )`,
+  "alter table webhook_counters add column failing_since timestamptz, add column failing_until timestamptz",
+  "create index on webhook_counters (failing_since) where failing_since is not null",
 ];
 
 export class OperationalEvents extends Migration {

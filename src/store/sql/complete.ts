@@ -55,6 +55,11 @@ export interface CompletedAttempt {
   readonly next: NextState;
 }
 
+/** A destination that was left alone for longer begins to fail anew: longer than any schedule waits (SCHEDULE_DELAY_MS_MAX). */
+const SILENCE_DAYS = 8;
+/** Failures that say nothing about the destination, as an array. */
+const NOT_ITS_FAULT = "{aborted,internal,expired,too_many_hops,proxy}";
+
 // A row is its own fence as it is deleted or updated. Rows are locked in the order of their ids, which is that of the
 // input; a batch of which some go and some stay ($4) locks them all before, because it takes them in two steps. So are
 // counters, where there are several. The update of the partitioned table stands last, never in a CTE: see partitions.ts.
@@ -115,10 +120,17 @@ with input as materialized (
   order by c.webhook_id for update
 ), counters as (
   update webhook_counters c set delivery_count = c.delivery_count + f.first_attempts,
-    last_delivery_at = greatest(c.last_delivery_at, f.ended_at)
-  from (select webhook_id, count(*) filter (where number = 1) as first_attempts,
-      max(started_at + duration_ms * interval '1 millisecond') as ended_at
-    from fenced group by webhook_id) f
+    last_delivery_at = greatest(c.last_delivery_at, f.ended_at),
+    failing_since = case when not f.worked then coalesce(
+      case when f.failed_at < c.failing_until + interval '${SILENCE_DAYS} days' then c.failing_since end,
+      f.failed_at, c.failing_since) end,
+    failing_until = case when not f.worked then coalesce(f.failed_until, c.failing_until) end
+  from (select webhook_id, count(*) filter (where number = 1) as first_attempts, max(ended_at) as ended_at,
+      min(ended_at) filter (where blamed) as failed_at, max(ended_at) filter (where blamed) as failed_until,
+      bool_or(status = 'succeeded') as worked
+    from (select *, started_at + duration_ms * interval '1 millisecond' as ended_at,
+        status = 'failed' and error_code <> all ('${NOT_ITS_FAULT}') as blamed from fenced) f
+    group by webhook_id) f
   where c.webhook_id = f.webhook_id and (select count(*) from counted) >= 0
 )
 update deliveries d set status = case when f.next in ('retry', 'quick') then 'pending' else f.next end,

@@ -106,8 +106,8 @@ export async function releaseStep(pool: Pool, rows: number): Promise<boolean> {
   });
 }
 
-/** Why a destination gets nothing more: it answered 410, or somebody said so. */
-export type StopReason = "gone" | "manual";
+/** Why a destination gets nothing more: it answered 410, every attempt has failed for days, or somebody said so. */
+export type StopReason = "gone" | "failing" | "manual";
 
 const STOP = `
 update webhooks set forwarding_reason = $2, forwarding_stopped_at = now(), version = version + 1, updated_at = now()
@@ -119,21 +119,59 @@ export interface Stop {
   /** The url that is to get nothing more. */
   readonly url: string;
   readonly reason: StopReason;
+  /** Since when every attempt has failed, where that is the reason. */
+  readonly failingSince: Date | null;
   readonly leaseMs: number;
 }
 
 /** Stops forwarding, holds what is owed and tells of it, in one transaction. False if it was changed or stopped already. */
-export async function stopForwarding(pool: Pool, stop: Stop): Promise<boolean> {
-  return await transaction(pool, (client) => stopIn(client, stop));
+export async function stopForwarding(pool: Pool, stop: Omit<Stop, "failingSince">): Promise<boolean> {
+  return await transaction(pool, (client) => stopIn(client, { ...stop, failingSince: null }));
 }
 
-async function stopIn(client: PoolClient, { webhookId, url, reason, leaseMs }: Stop): Promise<boolean> {
+async function stopIn(client: PoolClient, { webhookId, url, reason, failingSince, leaseMs }: Stop): Promise<boolean> {
   const { rows } = await client.query<{ organizationId: string; stoppedAt: Date }>(STOP, [webhookId, reason, url]);
   const [stopped] = rows;
   if (!stopped) return false;
   const { organizationId, stoppedAt } = stopped;
   await client.query(owedStatement("hold", "$1", leaseMs), [webhookId]);
-  const data = { url, reason, stoppedAt };
+  const data = { url, reason, stoppedAt, failingSince };
   await raiseNotice(client, { organizationId, webhookId, type: "forwarding.stopped", data });
   return true;
+}
+
+const FAILING = `
+select c.webhook_id from webhook_counters c join webhooks w on w.id = c.webhook_id
+where c.failing_since is not null and c.failing_until >= c.failing_since + $1 * interval '1 millisecond'
+  and w.status = 'active' and w.url is not null and w.forwarding_stopped_at is null
+limit $2`;
+/** Webhooks that one step stops. */
+const STOPS_MAX = 100;
+
+/**
+ * Stops forwarding where every attempt has failed for `stopAfterMs`, from the first failure to the latest one; resolves
+ * to the ids of the webhooks.
+ */
+export async function stopFailing(pool: Pool, stopAfterMs: number, leaseMs: number): Promise<string[]> {
+  const { rows } = await pool.query<{ webhook_id: string }>(FAILING, [stopAfterMs, STOPS_MAX]);
+  const stopped: string[] = [];
+  for (const { webhook_id: webhookId } of rows) {
+    const isNew = await transaction(pool, async (client) => {
+      // The webhook before its counters, as by every other: looked at again, for an attempt may have succeeded meanwhile.
+      const { rows: webhooks } = await client.query<{ url: string | null }>(
+        "select url from webhooks where id = $1 and status = 'active' for update",
+        [webhookId],
+      );
+      const { rows: counters } = await client.query<{ failingSince: Date }>(
+        `select failing_since as "failingSince" from webhook_counters
+         where webhook_id = $1 and failing_until >= failing_since + $2 * interval '1 millisecond' for update`,
+        [webhookId, stopAfterMs],
+      );
+      const [url, failingSince] = [webhooks[0]?.url, counters[0]?.failingSince];
+      if (!url || !failingSince) return false;
+      return await stopIn(client, { webhookId, url, reason: "failing", failingSince, leaseMs });
+    });
+    if (isNew) stopped.push(webhookId);
+  }
+  return stopped;
 }
