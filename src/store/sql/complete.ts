@@ -55,15 +55,30 @@ export interface CompletedAttempt {
   readonly next: NextState;
 }
 
+const ENDED = "started_at + duration_ms * interval '1 millisecond'";
 /** A destination that was left alone for longer begins to fail anew: longer than any schedule waits (SCHEDULE_DELAY_MS_MAX). */
 const SILENCE_DAYS = 8;
-/** Failures that say nothing about the destination, as an array. */
-const NOT_ITS_FAULT = "{aborted,internal,expired,too_many_hops,proxy}";
+/** But for failures that say nothing about the destination. */
+const BLAMED = "status = 'failed' and error_code <> all ('{aborted,internal,expired,too_many_hops,proxy}')";
+const FAILURES = `, min(${ENDED}) filter (where ${BLAMED}) as failed_at,
+      max(${ENDED}) filter (where ${BLAMED}) as failed_until, bool_or(status = 'succeeded') as worked`;
+const FAILING = `failing_since = case when not f.worked then coalesce(
+      case when f.failed_at < c.failing_until + interval '${SILENCE_DAYS} days' then c.failing_since end,
+      f.failed_at, c.failing_since) end,
+    failing_until = case when not f.worked then coalesce(f.failed_until, c.failing_until) end`;
+
+const NOTICED = `noticed as (${noticesOf(
+  "delivery.exhausted",
+  `select organization_id, webhook_id, jsonb_build_object('deliveryId', delivery_id, 'attemptCount', number,
+    'statusCode', status_code, 'errorCode', error_code, 'errorMessage', error_message) as data
+  from fenced where next = 'failed'`,
+)}
+), `;
 
 // A row is its own fence as it is deleted or updated. Rows are locked in the order of their ids, which is that of the
 // input; a batch of which some go and some stay ($4) locks them all before, because it takes them in two steps. So are
 // counters, where there are several. The update of the partitioned table stands last, never in a CTE: see partitions.ts.
-const COMPLETE = `
+const statement = (fails: boolean) => `
 with input as materialized (
   select * from json_to_recordset($1::json) as i (
     n int, delivery_id uuid, lease_token uuid, organization_id uuid, webhook_id uuid, number int, trigger text,
@@ -108,29 +123,17 @@ with input as materialized (
     case when status_code is not null then substring($2::bytea from body_at + 1 for body_size) end,
     truncated, remote_address, next_at
   from fenced where next <> 'succeeded'
-), noticed as (${noticesOf(
-  "delivery.exhausted",
-  `select organization_id, webhook_id, jsonb_build_object('deliveryId', delivery_id, 'attemptCount', number,
-    'statusCode', status_code, 'errorCode', error_code, 'errorMessage', error_message) as data
-  from fenced where next = 'failed'`,
-)}
-), counted as materialized (
+), ${fails ? NOTICED : ""}counted as materialized (
   select from webhook_counters c
   where c.webhook_id in (select webhook_id from fenced) and (select count(distinct webhook_id) > 1 from fenced)
   order by c.webhook_id for update
 ), counters as (
   update webhook_counters c set delivery_count = c.delivery_count + f.first_attempts,
     last_delivery_at = greatest(c.last_delivery_at, f.ended_at),
-    failing_since = case when not f.worked then coalesce(
-      case when f.failed_at < c.failing_until + interval '${SILENCE_DAYS} days' then c.failing_since end,
-      f.failed_at, c.failing_since) end,
-    failing_until = case when not f.worked then coalesce(f.failed_until, c.failing_until) end
-  from (select webhook_id, count(*) filter (where number = 1) as first_attempts, max(ended_at) as ended_at,
-      min(ended_at) filter (where blamed) as failed_at, max(ended_at) filter (where blamed) as failed_until,
-      bool_or(status = 'succeeded') as worked
-    from (select *, started_at + duration_ms * interval '1 millisecond' as ended_at,
-        status = 'failed' and error_code <> all ('${NOT_ITS_FAULT}') as blamed from fenced) f
-    group by webhook_id) f
+    ${fails ? FAILING : "failing_since = null"}
+  from (select webhook_id, count(*) filter (where number = 1) as first_attempts,
+      max(${ENDED}) as ended_at${fails ? FAILURES : ""}
+    from fenced group by webhook_id) f
   where c.webhook_id = f.webhook_id and (select count(*) from counted) >= 0
 )
 update deliveries d set status = case when f.next in ('retry', 'quick') then 'pending' else f.next end,
@@ -143,6 +146,10 @@ update deliveries d set status = case when f.next in ('retry', 'quick') then 'pe
     f.remote_address where f.next = 'succeeded')
 from fenced f where d.id = f.delivery_id
 returning f.n`;
+
+/** Nearly every batch holds successes alone, and need not look for more. */
+const SUCCEEDED = { name: "complete-succeeded", text: statement(false) };
+const COMPLETE = { name: "complete", text: statement(true) };
 
 /**
  * Commits a batch of outcomes; resolves to whether each was recorded under its lease now. A quick retry keeps its
@@ -157,8 +164,7 @@ export async function completeAttempts(
   const staying = attempts.filter(({ next }) => next.kind === "retry" || next.kind === "quick").length;
   const mixed = staying > 0 && staying < attempts.length;
   const { rows } = await pool.query<{ n: number }>({
-    name: "complete",
-    text: COMPLETE,
+    ...(attempts.every(({ next }) => next.kind === "succeeded") ? SUCCEEDED : COMPLETE),
     values: [encodeAttempts(attempts), bodies, leaseMs, mixed, attempts.some(({ laned }) => laned)],
   });
   const held: boolean[] = new Array(attempts.length).fill(false);
