@@ -8,7 +8,7 @@ import { secretProblem } from "../signature/source.ts";
 import { Webhook, WebhookCounters, type WebhookStatus } from "../store/entities/webhook.ts";
 import { type Orm, organizationScope } from "../store/orm.ts";
 import { TAKE_CAPTURED } from "../store/sql/captures.ts";
-import { FORGET_CIRCUIT } from "../store/sql/circuit.ts";
+import { type ClosedCircuit, closedNotice, FORGET_CIRCUIT } from "../store/sql/circuit.ts";
 import { owedStatement } from "../store/sql/hold.ts";
 import { ROUSE_LANE } from "../store/sql/lanes.ts";
 import { noticeStatement } from "../store/sql/notices.ts";
@@ -158,7 +158,10 @@ export class Webhooks {
       const change = owedChange(before, webhook);
       const notice = forwardingNotice(before, webhook);
       await em.flush();
-      if (urlChanged || patch.forwardingState === "active") await em.execute(FORGET_CIRCUIT, [id]);
+      if (urlChanged || patch.forwardingState === "active") {
+        const [closed] = await em.execute<ClosedCircuit[]>(FORGET_CIRCUIT, [id]);
+        if (closed) await em.execute(...noticeStatement(closedNotice(id, closed)));
+      }
       if (patch.delivery !== undefined) await em.execute(ROUSE_LANE, [id]);
       if (change) await em.execute(owedStatement(change, "?", this.#options.leaseMs), [webhook.id]);
       if (notice) await em.execute(...noticeStatement(notice));

@@ -9,6 +9,8 @@ export interface CircuitsOptions {
   readonly pool: Pool;
   readonly logger: Logger;
   readonly circuits: BreakerLimits & CircuitTimes;
+  /** Told after a change of which an operational event tells. */
+  readonly onNotice: () => void;
 }
 
 export class Circuits {
@@ -25,12 +27,14 @@ export class Circuits {
     { webhookId, probe }: { readonly webhookId: string; readonly probe: boolean },
     outcome: AttemptOutcome,
   ): Promise<void> {
-    const { pool, circuits, logger } = this.#options;
+    const { pool, circuits, logger, onNotice } = this.#options;
     try {
       const verdict = verdictOn(outcome);
       if (probe && verdict !== undefined) await settleProbe(pool, webhookId, verdict === "works", circuits);
+      if (probe && verdict === "works") onNotice();
       if (probe || circuits.openMs === 0 || !this.#breaker.note(webhookId, outcome)) return;
       const isNew = await openCircuit(pool, webhookId, circuits.openMs);
+      if (isNew) onNotice();
       if (isNew) logger.warn({ webhook: webhookId, error: outcome.errorCode }, "circuit opened: the destination fails");
     } catch (error) {
       logger.warn({ webhook: webhookId, err: error }, "a circuit could not be changed");

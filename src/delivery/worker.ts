@@ -29,7 +29,7 @@ const ALIVE_MS_MAX = 15_000;
 /** How long a stop waits beyond its grace for what the end of the grace cut short, milliseconds. */
 const STOP_SLACK_MS = 3_000;
 
-export interface WorkerOptions extends ReadContents, ClaimsOptions, CircuitsOptions, Pick<RunContext, "onNotice"> {
+export interface WorkerOptions extends ReadContents, ClaimsOptions, CircuitsOptions {
   readonly forward: ForwardSettings;
   readonly occupancy: OccupancyLimits;
   /** Bytes of bodies in memory. */

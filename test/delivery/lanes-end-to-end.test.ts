@@ -4,6 +4,7 @@ import { answer, type Destination, startDestination } from "../support/destinati
 import { eventually } from "../support/eventually.ts";
 import { startService, type TestService } from "../support/service.ts";
 import { createForwardingWebhook, type ForwardingWebhook } from "./forwarding.ts";
+import { createListener } from "./operational-scene.ts";
 
 let service: TestService;
 let replica: TestService;
@@ -79,7 +80,8 @@ test("those of one key arrive in order, the next only after the one before was a
   expect(seen.get("b")).toEqual([0, 2, 4, 6, 8, 10, 12, 14]);
 });
 
-test("a circuit opens on failures, is shown, and a retry by hand that works closes it and lets the rest go", async () => {
+test("a circuit opens on failures, is shown and told, and a retry by hand that works closes it and lets the rest go", async () => {
+  const listener = await createListener(service, { events: ["circuit.*"] });
   await webhook.patch({ delivery: { schedule: ["0s", "1h"] } });
   expect((await webhook.read()).forwarding.circuit).toEqual({ state: "closed", openedAt: null, nextProbeAt: null });
   destination.behave(answer(500));
@@ -104,9 +106,16 @@ test("a circuit opens on failures, is shown, and a retry by hand that works clos
   await webhook.settled(waiting, "succeeded", 1);
   expect(id).not.toBe(other.id);
   await eventually("closed", async () => (await webhook.read()).forwarding.circuit.state === "closed");
+  const about = { webhookId: webhook.id, webhookName: "forwards", count: 1, openedAt: open.openedAt };
+  const [opened, closed] = await listener.told(2);
+  expect(opened).toMatchObject({ type: "circuit.opened", data: { ...about, nextProbeAt: open.nextProbeAt } });
+  expect(closed).toMatchObject({ type: "circuit.closed", data: { ...about, openings: 1 } });
+  await service.api.delete(`/webhooks/${listener.id}`);
+  await listener.close();
 });
 
-test("an open circuit is closed by resuming forwarding", async () => {
+test("an open circuit is closed by resuming forwarding, which is told", async () => {
+  const listener = await createListener(service, { events: ["circuit.closed"] });
   await webhook.patch({ delivery: { schedule: ["0s", "1h"] } });
   destination.behave(answer(503));
   await Promise.all(Array.from({ length: 20 }, () => webhook.sendEvent()));
@@ -116,6 +125,9 @@ test("an open circuit is closed by resuming forwarding", async () => {
   await webhook.patch({ forwarding: { state: "active" } });
   service.app.worker.wake();
   await webhook.settled(waiting, "succeeded", 1);
+  expect(await listener.told(1)).toMatchObject([{ type: "circuit.closed", data: { webhookId: webhook.id } }]);
+  await service.api.delete(`/webhooks/${listener.id}`);
+  await listener.close();
 });
 
 test("with CIRCUIT_OPEN_MS 0 none opens, however much fails", async () => {

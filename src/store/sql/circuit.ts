@@ -2,19 +2,22 @@
  * Circuits: whether a destination is left alone for a while. The state stands in its lane, so that it holds for every
  * replica; a closed one is none.
  */
-import type { Pool, PoolClient } from "pg";
+import type { Pool } from "pg";
 import { transaction } from "../transaction.ts";
+import { type NewNotice, raiseNotice } from "./notices.ts";
 
-export interface CircuitChange {
-  readonly destinationId: string;
+/** A circuit that was closed, as it was before. */
+export interface ClosedCircuit {
   readonly organizationId: string;
-  readonly state: "open" | "closed";
+  readonly openedAt: Date | string;
   /** How often it was opened since it was last closed. */
   readonly openings: number;
 }
 
-/** In the transaction that opens or closes a circuit: whoever must be told of it is told here. */
-async function onCircuitChange(_client: PoolClient, _change: CircuitChange): Promise<void> {}
+/** What is told of it. */
+export function closedNotice(webhookId: string, { organizationId, openedAt, openings }: ClosedCircuit): NewNotice {
+  return { organizationId, webhookId, type: "circuit.closed", data: { openedAt: new Date(openedAt), openings } };
+}
 
 const OPEN = `
 insert into lanes as l (destination_id, organization_id, next_at, circuit, circuit_until, opened_at, openings)
@@ -23,15 +26,22 @@ from webhooks where id = $1
 on conflict (destination_id) do update set circuit = 'open', circuit_until = excluded.circuit_until,
   next_at = excluded.next_at, opened_at = now(), openings = 1
 where l.circuit is null
-returning organization_id`;
+returning organization_id as "organizationId", opened_at as "openedAt", circuit_until as "nextProbeAt"`;
+
+interface Opened {
+  readonly organizationId: string;
+  readonly openedAt: Date;
+  readonly nextProbeAt: Date;
+}
 
 /** Opens a circuit that is closed, for `openMs`; false if it is open already or the destination is gone. */
 export async function openCircuit(pool: Pool, destinationId: string, openMs: number): Promise<boolean> {
   return await transaction(pool, async (client) => {
-    const { rows } = await client.query<{ organization_id: string }>(OPEN, [destinationId, openMs]);
-    const organizationId = rows[0]?.organization_id;
-    if (organizationId === undefined) return false;
-    await onCircuitChange(client, { destinationId, organizationId, state: "open", openings: 1 });
+    const { rows } = await client.query<Opened>(OPEN, [destinationId, openMs]);
+    const [opened] = rows;
+    if (!opened) return false;
+    const { organizationId, ...data } = opened;
+    await raiseNotice(client, { organizationId, webhookId: destinationId, type: "circuit.opened", data });
     return true;
   });
 }
@@ -43,11 +53,12 @@ update lanes set circuit = 'open', openings = openings + 1,
   next_at = now() + least($2 * power(2, least(openings, 20)), $3) * interval '1 millisecond'
 where destination_id = $1 and circuit = 'half_open'`;
 
-const CLOSE = `
+const close = (destinationId: "?" | "$1") => `
 update lanes l set circuit = null, circuit_until = null, opened_at = null, openings = 0, next_at = now()
-from (select destination_id, openings from lanes where destination_id = $1 and circuit is not null for update) b
+from (select destination_id, openings, opened_at from lanes
+  where destination_id = ${destinationId} and circuit is not null for update) b
 where l.destination_id = b.destination_id
-returning l.organization_id, b.openings`;
+returning l.organization_id as "organizationId", b.opened_at as "openedAt", b.openings`;
 
 export interface CircuitTimes {
   /** How long the first opening lasts (0: there is none), and the longest, milliseconds. */
@@ -67,15 +78,10 @@ export async function settleProbe(
     return;
   }
   await transaction(pool, async (client) => {
-    const { rows } = await client.query<{ organization_id: string; openings: number }>(CLOSE, [destinationId]);
-    const closed = rows[0];
-    if (!closed) return;
-    const { organization_id: organizationId, openings } = closed;
-    await onCircuitChange(client, { destinationId, organizationId, state: "closed", openings });
+    const { rows } = await client.query<ClosedCircuit>(close("$1"), [destinationId]);
+    if (rows[0]) await raiseNotice(client, closedNotice(destinationId, rows[0]));
   });
 }
 
 /** Closes a circuit whose destination is another one now, or that a person trusts again. The id is its parameter. */
-export const FORGET_CIRCUIT = `
-update lanes set circuit = null, circuit_until = null, opened_at = null, openings = 0, next_at = now()
-where destination_id = ? and circuit is not null`;
+export const FORGET_CIRCUIT = close("?");
