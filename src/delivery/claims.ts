@@ -7,13 +7,15 @@ import type { Pool } from "pg";
 import type { Observer } from "../observe/observer.ts";
 import { type ClaimedDelivery, claimDue, untilNextDue } from "../store/sql/claim.ts";
 import { settleBlocked } from "../store/sql/hold.ts";
-import { type Destination, ensureLanes, parkDue, untilNextLane } from "../store/sql/lanes.ts";
+import { type Destination, ensureLanes, parkDue, tendLanes, untilNextLane } from "../store/sql/lanes.ts";
 import { serveLanes } from "../store/sql/serve.ts";
 import { interruptedAttempt } from "./made-attempt.ts";
 import type { Occupancy } from "./occupancy.ts";
 
 /** How often a delivery past its schedule is taken over from a worker that died over it, before it has failed. */
 const LOST_ATTEMPTS_MAX = 10;
+/** How often all lanes are looked after, milliseconds. */
+const TEND_MS = 10_000;
 /** Before the first organization. */
 const NOBODY = "00000000-0000-0000-0000-000000000000";
 
@@ -34,6 +36,7 @@ export class Claims {
   readonly #occupancy: Occupancy;
   #lanesFirst = false;
   #lanesAtMs = 0;
+  #tendAtMs = 0;
   #after = NOBODY;
   /** Destinations in whose lanes something was put, by id. */
   readonly #fed = new Map<string, Destination>();
@@ -94,6 +97,7 @@ export class Claims {
     if (claimed.length > 0) begin(claimed);
     if (blocked.length > 0) await settleBlocked(pool, blocked);
     if (claimed.length > 0 || blocked.length > 0 || after !== NOBODY) return 0;
+    await this.#tend();
     const restMs = this.#restUntil(await untilNextLane(pool, { except, exceptOrganizations }));
     this.#lanesAtMs = performance.now() + restMs;
     return restMs;
@@ -105,6 +109,12 @@ export class Claims {
     await ensureLanes(this.#options.pool, fed);
     for (const destination of fed)
       if (this.#fed.get(destination.webhookId) === destination) this.#fed.delete(destination.webhookId);
+  }
+
+  async #tend(): Promise<void> {
+    if (performance.now() < this.#tendAtMs) return;
+    await tendLanes(this.#options.pool);
+    this.#tendAtMs = performance.now() + TEND_MS;
   }
 
   async #park(): Promise<void> {

@@ -14,8 +14,9 @@ import { adoptStrays, DAY_MS, ensurePartitions, type PartitionPlan } from "./par
 import { retire } from "./retention.ts";
 import { forgetBulkJobs } from "./sql/bulk-jobs.ts";
 import { purgeCaptures } from "./sql/captures.ts";
+
 import { releaseStep, stopFailing } from "./sql/hold.ts";
-import { mendLanes } from "./sql/lanes.ts";
+
 import { databaseNow, shortenLeases } from "./sql/lease.ts";
 import { purgeDedupe, purgeStep } from "./sql/purge.ts";
 import { takeTurn } from "./turn.ts";
@@ -76,7 +77,6 @@ export class Maintenance {
     const { pool, limits, onRelease } = this.#options;
     const step = { rows: limits.purgeBatchRows, lateMs: limits.purgeLateMs, recheckMs: limits.purgeRecheckMs };
     await this.#mendLeases();
-    if ((await mendLanes(pool)) > 0) onRelease();
     await this.#stopFailing();
     while (!signal.aborted && (await releaseStep(pool, limits.releaseBatchRows))) onRelease();
     while (!signal.aborted && (await purgeStep(pool, step)));

@@ -123,8 +123,8 @@ class Model {
   async #take(replica: Replica | undefined): Promise<void> {
     if (!replica) throw new Error("no such replica");
     await replica.take();
-    // A lane that had nothing to give is looked at again after a second.
-    await this.run({ do: "pass", ms: 1_001 });
+    // Lanes that sleep are looked after now and then.
+    await this.run({ do: "pass", ms: 10 });
     await replica.take();
     expect(replica.held.length).toBeLessThanOrEqual(SHARES.max);
     for (const webhook of this.#webhooks) {

@@ -116,10 +116,22 @@ with waiting as materialized (${WAITING_IN_LANES}), ${lanesFor("waiting")}
 select count(*)::int as n from laned d where not exists (select from lanes l where l.destination_id = d.destination_id)`;
 
 /**
- * Makes lanes that are missing, and wakes those that sleep over what waits: the last may have been removed or put to
- * sleep just when a delivery came. Resolves to how many were missing.
+ * Makes lanes that are missing, and wakes those that sleep over what waits: a lane may have been removed, or put to
+ * sleep, just when a delivery came, and what it waited for may be gone. Resolves to how many were missing.
  */
 export async function mendLanes(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ n: number }>(MEND);
   return rows[0]?.n ?? 0;
+}
+
+/** A lane that sleeps lasts while anything waits in it, and while its circuit or its bucket says more than nothing. */
+const SWEEP = `
+delete from lanes l where l.next_at = 'infinity' and l.circuit is null and coalesce(l.paid_until <= now(), true)
+  and not exists (
+    select from delivery_queue q where q.destination_id = l.destination_id and q.laned and q.started_at is null)`;
+
+/** Removes lanes of no more use, and mends the others. */
+export async function tendLanes(pool: Pool): Promise<void> {
+  await pool.query({ name: "sweep-lanes", text: SWEEP });
+  await mendLanes(pool);
 }

@@ -7,7 +7,6 @@
  * it. So a batch never waits for a lock on a webhook.
  */
 import type { ClientBase, Pool } from "pg";
-import { lanesFor } from "./lanes.ts";
 
 /** One event to record. Keys and hashes are lower-case hex. */
 export interface ReceiveRow {
@@ -43,7 +42,7 @@ export interface ReceiveRow {
   readonly leaseToken: string | null;
 }
 
-/** "laned": stored, and its delivery waits in its destination's lane. */
+/** "laned": stored, and its delivery waits in its destination's lane, which whoever asked makes sure of (`ensureLanes`). */
 export type ReceiveState = "stored" | "laned" | "repeat" | "stale";
 
 // What the filler is for stands in the migration 0002; bodies below 256 bytes seldom become smaller.
@@ -97,7 +96,7 @@ with input as materialized (
     case when lease_token is not null then now() end, lease_token, case when paused then 'resume' end,
     in_lane, decode(order_key, 'hex'), case when order_key is not null then now() end
   from fresh where delivery_id is not null
-), ${lanesFor("(select webhook_id as destination_id, organization_id from fresh where in_lane) f")}
+)
 select i.n, c.n is not null as current, f.n is not null as stored, coalesce(f.in_lane, false) as in_lane
 from input i left join current c using (n) left join fresh f using (n)`;
 

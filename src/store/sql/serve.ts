@@ -6,8 +6,6 @@ import { type Claim, type ClaimedDelivery, type ClaimRow, toClaimed } from "./cl
 const ORGANIZATIONS_MAX = 32;
 const LANES_MAX = 8;
 const KEYS_MAX = 100;
-/** When a lane from which nothing could be taken is looked at again, unless something of its own ends, milliseconds. */
-const IDLE_MS = 1_000;
 
 const WAITING = "q.destination_id = m.destination_id and q.laned and q.started_at is null and q.due_at <= now()";
 const TURN = "(case when q.manual then 0 when q.order_key is not null then 3 when q.step = 0 then 1 else 2 end)";
@@ -20,9 +18,8 @@ const inTurn = (turn: number) => `
 const HEADS = `
   select * from (select q.*, 3 as turn
     from heads k join delivery_queue q on q.delivery_id = k.delivery_id
-    where k.destination_id = m.destination_id and ${WAITING} and not q.manual and not exists (
-      select from delivery_queue r where r.destination_id = q.destination_id and r.order_key = q.order_key
-        and r.laned and (r.started_at is not null or r.manual))
+    where k.destination_id = m.destination_id and ${WAITING} and not q.manual
+      and not exists (select from busy b where b.destination_id = m.destination_id and b.order_key = q.order_key)
     limit m.room for update of q skip locked) turn_3`;
 
 const SERVE = `
@@ -79,6 +76,13 @@ with recursive organizations as (
     )
     select * from head) k
   where m.ordered and m.room > 0
+), busy as materialized (
+  select q.destination_id, q.order_key from measured m cross join lateral (
+    select * from delivery_queue q where q.destination_id = m.destination_id and q.laned and q.started_at is not null
+    union all
+    select * from delivery_queue q where q.destination_id = m.destination_id and q.laned and q.started_at is null
+      and ${TURN} = 0) q
+  where m.ordered and m.room > 0 and q.order_key is not null
 ), found as materialized (
   select p.*, m.takes, row_number() over (partition by p.destination_id, p.turn order by p.due_at) as place
   from measured m cross join lateral (${[0, 1, 2].map(inTurn).join(" union all ")} union all ${HEADS}) p
@@ -124,13 +128,13 @@ with recursive organizations as (
     circuit_until = case when c.circuit is not null and c.taken > 0 then c.probe_until else l.circuit_until end,
     next_at = case
       when c.circuit is not null and c.taken > 0 then c.probe_until
-      when c.circuit is not null and c.room > 0 and c.waiting = 0 then 'infinity'
       when c.circuit is not null and c.room = 0 then greatest(l.circuit_until, now())
       when c.waiting > 0 and c.taken = 0 and c.takes then l.next_at
-      when c.each_ms is not null and c.tokens - c.taken < 1
+      when c.each_ms is not null and c.tokens - c.taken < 1 and c.waits
         then c.paid_at + (c.taken + 1 - c.burst) * c.each_ms * interval '1 millisecond'
       when c.taken > 0 or c.cursor is not null or (c.waiting > 0 and not c.takes) then clock_timestamp()
-      else now() + ${IDLE_MS} * interval '1 millisecond' end
+      -- Until something comes, ends or falls due.
+      else 'infinity' end
   from counts c where l.destination_id = c.destination_id and not c.needless
 )
 update deliveries d set attempt_count = c.attempts, updated_at = now(),
