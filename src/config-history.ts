@@ -14,7 +14,7 @@ export const BULK_LIMITS = {
   bulkMatchesMax: 2_000_000,
   bulkJobsMax: 20,
   /** Deliveries of one step. */
-  bulkStepRowsMax: 250,
+  bulkStepRowsMax: 500,
   /** Due deliveries of a destination that may wait before a job adds more, and how long it then rests, milliseconds. */
   bulkBacklogMax: 500,
   bulkRestMs: 250,

@@ -102,10 +102,10 @@ export class BulkJobs {
     return job;
   }
 
-  /** Pauses, resumes or cancels it; resolves to the job as it then is. CONFLICT where it is finished. */
-  async change(caller: Caller, id: string, change: BulkJobChange): Promise<BulkJob> {
+  /** Pauses, resumes (at another rate, if one is given) or cancels it; resolves to the job as it then is. CONFLICT where it is finished. */
+  async change(caller: Caller, id: string, change: BulkJobChange, ratePerSecond?: number): Promise<BulkJob> {
     const { pool, wake } = this.#options;
-    const changed = await changeBulkJob(pool, caller.organizationId, id, change);
+    const changed = await changeBulkJob(pool, caller.organizationId, id, change, ratePerSecond);
     const job = await this.get(caller, id);
     if (!changed) throw new AppError("CONFLICT", `the bulk job is ${job.state}; there is nothing to ${change}`);
     wake();

@@ -37,8 +37,8 @@ export function bulkJobService(jobs: BulkJobs): ServiceImpl<typeof BulkJobServic
     async pauseBulkJob({ id }, context) {
       return { job: jobMessage(await jobs.change(callerOf(context), id, "pause")) };
     },
-    async resumeBulkJob({ id }, context) {
-      return { job: jobMessage(await jobs.change(callerOf(context), id, "resume")) };
+    async resumeBulkJob({ id, ratePerSecond }, context) {
+      return { job: jobMessage(await jobs.change(callerOf(context), id, "resume", ratePerSecond)) };
     },
     async cancelBulkJob({ id }, context) {
       return { job: jobMessage(await jobs.change(callerOf(context), id, "cancel")) };

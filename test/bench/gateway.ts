@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/store/embedded/embedded-postgres.ts";
+import { type Api, createApi } from "../support/api.ts";
 import { COMPILE_CACHE } from "../support/compile-cache.ts";
 import { memoryMiB, processTreeSeconds } from "./processes.ts";
 
@@ -22,8 +23,8 @@ export interface Webhook {
 }
 
 export class Gateway {
-  readonly port: number;
-  readonly #service: ChildProcess;
+  #port: number;
+  #service: ChildProcess;
   readonly #directory: string;
   readonly #key: string;
   readonly #postgres: EmbeddedPostgres;
@@ -37,7 +38,7 @@ export class Gateway {
     postgres: EmbeddedPostgres;
     client: Client;
   }) {
-    this.port = parts.port;
+    this.#port = parts.port;
     this.#service = parts.service;
     this.#directory = parts.directory;
     this.#key = parts.key;
@@ -55,14 +56,29 @@ export class Gateway {
     return new Gateway({ port, service: child, directory, key, postgres, client });
   }
 
+  get port(): number {
+    return this.#port;
+  }
+
+  /** The REST API, as the first organization. */
+  get api(): Api {
+    return createApi(`http://127.0.0.1:${this.#port}`, this.#key);
+  }
+
+  /** Kills the service with kill -9, and starts it again beside the server, which goes on. */
+  async killAndRestart(): Promise<void> {
+    const exited = once(this.#service, "exit");
+    this.#service.kill("SIGKILL");
+    await exited;
+    const { child, port } = await spawnService(this.#directory, {});
+    [this.#service, this.#port] = [child, port];
+  }
+
   async createWebhook(url: string | undefined): Promise<Webhook> {
-    const response = await fetch(`http://127.0.0.1:${this.port}/api/v1/webhooks`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${this.#key}`, "content-type": "application/json" },
-      body: JSON.stringify({ name: "bench", secret: SECRET, ...(url === undefined ? {} : { url }) }),
-    });
-    if (response.status !== 201) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
-    const { id, receiveUrl } = (await response.json()) as { id: string; receiveUrl: string };
+    const named = { name: "bench", secret: SECRET, ...(url === undefined ? {} : { url }) };
+    const { status, body } = await this.api.post("/webhooks", named);
+    if (status !== 201) throw new Error(`HTTP ${status}: ${JSON.stringify(body)}`);
+    const { id, receiveUrl } = body as { id: string; receiveUrl: string };
     const organizationId = await this.query<string>("select organization_id from webhooks where id = $1", [id]);
     return { id, organizationId, path: new URL(receiveUrl).pathname };
   }

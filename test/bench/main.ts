@@ -1,4 +1,5 @@
 /** `npm run bench [-- NAME …]`: how fast the parts are, each beside a baseline that runs in the same minute. */
+import { bulkBench } from "./bulk.ts";
 import { edgeBench } from "./edge.ts";
 import { inTime } from "./in-time.ts";
 import { isolationBench } from "./isolation.ts";
@@ -11,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   edge: () => inTime("edge", 30, edgeBench),
   verify: verifyBench,
   isolation: () => inTime("isolation", 70, isolationBench),
+  bulk: () => inTime("bulk", 170, bulkBench),
 };
 
 const RESULTS = "bench-results.json";

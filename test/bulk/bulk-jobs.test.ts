@@ -158,8 +158,8 @@ test("pause, resume and cancel", async () => {
   await service.pool.query("update bulk_jobs set next_at = now() - interval '1 hour' where id = $1", [slow.id]);
   await runJob(service.api, { action: "replay", filter: mine({ status: ["failed"] }) });
   expect(await readJob(service.api, slow.id)).toMatchObject({ state: "paused", done: paused.body.done });
-  expect((await control(slow.id, "resume")).body).toMatchObject({ state: "running" });
-  await service.pool.query("update bulk_jobs set rate_per_second = 1000 where id = $1", [slow.id]);
+  const resumed = await service.api.post(`/webhooks/bulk-jobs/${slow.id}/resume`, { ratePerSecond: 1_000 });
+  expect(resumed.body).toMatchObject({ state: "running", ratePerSecond: 1_000 });
   expect(await jobIn(service.api, slow.id, "done")).toMatchObject({ matched: 3, done: 3 });
   for (const verb of ["pause", "resume", "cancel"]) expect(refusal(await control(slow.id, verb))).toEqual(conflict);
 

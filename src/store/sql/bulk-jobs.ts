@@ -91,19 +91,23 @@ export type BulkJobChange = "pause" | "resume" | "cancel";
 
 const STATES: Readonly<Record<BulkJobChange, string>> = { pause: "paused", resume: "running", cancel: "canceled" };
 
-/** Changes a job; false if there is none, or it is finished. A step that is under way comes before. */
+/**
+ * Changes a job, and its rate if one is given; false if there is none, or it is finished. A step that is under way comes
+ * before.
+ */
 export async function changeBulkJob(
   pool: Pool,
   organizationId: string,
   id: string,
   change: BulkJobChange,
+  ratePerSecond: number | null = null,
 ): Promise<boolean> {
   return await transaction(pool, async (client) => {
     const { rowCount } = await client.query(
       `update bulk_jobs set state = $3, next_at = greatest(next_at, now()), updated_at = now(),
-         finished_at = case when $3 = 'canceled' then now() end
+         rate_per_second = coalesce($4, rate_per_second), finished_at = case when $3 = 'canceled' then now() end
        where id = $1 and organization_id = $2 and finished_at is null`,
-      [id, organizationId, STATES[change]],
+      [id, organizationId, STATES[change], ratePerSecond],
     );
     if (rowCount === 1 && change === "cancel") await dropChunks(client, id);
     return rowCount === 1;
