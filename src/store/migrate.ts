@@ -12,6 +12,7 @@ import { Isolation } from "./migrations/0007-isolation.ts";
 import { Steering } from "./migrations/0008-steering.ts";
 import { OperationalEvents } from "./migrations/0009-operational-events.ts";
 import { BulkJobs } from "./migrations/0010-bulk-jobs.ts";
+import { WaitingByWebhook } from "./migrations/0011-waiting-by-webhook.ts";
 import { ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { poolOptions, type StoreConnection } from "./pool.ts";
 
@@ -28,6 +29,7 @@ const MIGRATIONS = [
   Steering,
   OperationalEvents,
   BulkJobs,
+  WaitingByWebhook,
 ];
 
 /**

@@ -17,8 +17,20 @@ export interface StoreConnection {
 /** A plan made while a table is small must not scan it once it is large: keep the planner on the indexes. */
 const BY_INDEX = "-c enable_seqscan=off -c jit=off";
 
-/** Pools whose statements are planned each time, with their values in view. */
-const PLANNED_ANEW: readonly PoolName[] = ["scan", "upkeep"];
+/** One plan for all values; a statement that is planned each time has its values in view. */
+const ONCE = "-c plan_cache_mode=force_generic_plan";
+
+/** What is to be had in the order of an index is not sorted, however few rows the planner expects. */
+const IN_ORDER = "-c enable_sort=off";
+
+const PLANNING: Readonly<Record<Exclude<PoolName, "orm">, string>> = {
+  hot: ONCE,
+  "webhook-lookup": ONCE,
+  "key-lookup": ONCE,
+  trace: ONCE,
+  scan: IN_ORDER,
+  upkeep: "",
+};
 
 /** How much longer than the server we wait for a statement, milliseconds. */
 const QUERY_SLACK_MS = 5_000;
@@ -68,7 +80,7 @@ export function createPool(
 ): Pool {
   const pool = new Pool({
     ...poolOptions(connection, name),
-    options: PLANNED_ANEW.includes(name) ? BY_INDEX : `${BY_INDEX} -c plan_cache_mode=force_generic_plan`,
+    options: `${BY_INDEX} ${PLANNING[name]}`,
   });
   endWithCalls(pool, connection.connectTimeoutMs);
   pool.on("error", onDrop);

@@ -2,7 +2,7 @@
 import type { Pool } from "pg";
 import type { DeliveryStatus } from "../entities/delivery.ts";
 import { UUID_TIME_MS_MAX, uuidLowerBound, uuidTimeMs } from "../partitions.ts";
-import { type IdRange, inRange, ofType, Parameters, type Step, type StepBounds, takeStep } from "./scan.ts";
+import { type IdRange, inRange, ofScope, ofType, Parameters, type Step, type StepBounds, takeStep } from "./scan.ts";
 
 export interface DeliveryFilter extends IdRange {
   readonly organizationId: string;
@@ -65,47 +65,61 @@ const COLUMNS = "d.id, d.organization_id, d.webhook_id, d.status, d.event_type, 
 function candidatesOf(filter: DeliveryFilter, bounds: StepBounds, parameters: Parameters): string {
   const { statuses, errorCode, eventId } = filter;
   if (eventId !== null) return joined(ofEvent(filter, eventId, bounds, parameters));
-  if (statuses.length === 0 && errorCode === null) return scoped(filter, bounds, parameters, "");
-  if (statuses.includes("succeeded") && errorCode === null) return scoped(filter, bounds, parameters, "");
+  if (statuses.length === 0 && errorCode === null) return scoped(filter, bounds, parameters, false);
+  if (statuses.includes("succeeded") && errorCode === null) return scoped(filter, bounds, parameters, false);
   // What succeeded has no error.
   const wanted = statuses.length === 0 ? [...TROUBLE, ...LIVE] : statuses.filter((status) => status !== "succeeded");
-  if (wanted.length === 0) return scoped(filter, bounds, parameters, "and false");
+  if (wanted.length === 0) return `select ${COLUMNS} from deliveries d where false`;
   const live = wanted.filter((status) => LIVE.includes(status));
-  if (live.length === 0) return scoped(filter, bounds, parameters, "and d.troubled");
+  if (live.length === 0) return scoped(filter, bounds, parameters, true);
   const queued = queuedOf(filter, live, bounds, parameters);
   if (live.length === wanted.length) return joined(queued);
   const limit = parameters.add(bounds.rows);
-  const troubled = `select id from (${scoped(filter, bounds, parameters, "and d.troubled")} limit ${limit}) t`;
+  const troubled = `select id from (${scoped(filter, bounds, parameters, true)} limit ${limit}) t`;
   return joined(`${troubled} union select id from (${queued}) q order by id desc limit ${limit}`);
 }
 
-function scoped(filter: DeliveryFilter, bounds: StepBounds, parameters: Parameters, and: string): string {
+/** By an index of the webhook or, where `troubled` only are wanted, of the organization too. */
+function scoped(filter: DeliveryFilter, bounds: StepBounds, parameters: Parameters, troubled: boolean): string {
   const { organizationId, webhookId } = filter;
-  const range = inRange("d.id", filter, bounds.after, parameters);
-  const select = (from: string) =>
-    `select ${COLUMNS} from deliveries d where ${from} ${and} ${range} order by d.id desc`;
-  if (webhookId !== null) return select(`d.webhook_id = ${parameters.add(webhookId)}`);
-  if (and !== "") return select(`d.organization_id = ${parameters.add(organizationId)}`);
-  // No index has them in order: it would be written for every delivery. A long look goes through everybody's.
-  if (bounds.rows > MERGED_ROWS_MAX && bounds.rows < EVERY_ROW) return select("true");
-  return `select d.* from webhooks w cross join lateral (
-      ${select("d.webhook_id = w.id")} limit ${parameters.add(bounds.rows)}) d
-    where w.organization_id = ${parameters.add(organizationId)} order by d.id desc`;
+  const of = (
+    column: string,
+    scope: string,
+  ) => `select ${COLUMNS} from deliveries d where ${troubled ? "troubled and" : ""}
+    ${ofScope({ scope: `d.${column}`, id: "d.id" }, scope, filter, bounds.after, parameters)}`;
+  if (webhookId !== null) return of("webhook_id", `${parameters.add(webhookId)}::uuid`);
+  if (troubled) return of("organization_id", `${parameters.add(organizationId)}::uuid`);
+  // No index has an organization's in order: it would be written for every delivery. A long look goes through everybody's.
+  if (bounds.rows > MERGED_ROWS_MAX && bounds.rows < EVERY_ROW) {
+    return `select ${COLUMNS} from deliveries d where true ${inRange("d.id", filter, bounds.after, parameters)} order by d.id desc`;
+  }
+  return merged(filter, of("webhook_id", "w.id"), bounds, parameters);
 }
 
-// What is under way is in no index by organization, for the sake of what is handed over: that look goes through everybody's.
+/** The newest of what each of the organization's webhooks (`w`) has of its own. */
+function merged(filter: DeliveryFilter, ofWebhook: string, { rows }: StepBounds, parameters: Parameters): string {
+  return `select m.* from webhooks w cross join lateral (${ofWebhook} limit ${parameters.add(rows)}) m
+    where w.organization_id = ${parameters.add(filter.organizationId)} order by m.id desc`;
+}
+
+// What is under way is in no index by webhook, for the sake of what is handed over: that look goes through everybody's.
 function queuedOf(
   filter: DeliveryFilter,
   live: readonly DeliveryStatus[],
-  { after, rows }: StepBounds,
+  bounds: StepBounds,
   parameters: Parameters,
 ): string {
-  const range = inRange("delivery_id", filter, after, parameters);
-  const scope = live.includes("delivering")
-    ? "true"
-    : `started_at is null and organization_id = ${parameters.add(filter.organizationId)}`;
-  return `select delivery_id as id from delivery_queue where ${scope} ${range}
-    order by delivery_id desc limit ${parameters.add(rows)}`;
+  const select = "select q.delivery_id as id from delivery_queue q where";
+  if (live.includes("delivering")) {
+    const range = inRange("q.delivery_id", filter, bounds.after, parameters);
+    return `${select} true ${range} order by q.delivery_id desc limit ${parameters.add(bounds.rows)}`;
+  }
+  const of = (scope: string) => `${select} started_at is null and
+    ${ofScope({ scope: "q.webhook_id", id: "q.delivery_id" }, scope, filter, bounds.after, parameters)}`;
+  const { webhookId } = filter;
+  const queued =
+    webhookId === null ? merged(filter, of("w.id"), bounds, parameters) : of(`${parameters.add(webhookId)}::uuid`);
+  return `${queued} limit ${parameters.add(bounds.rows)}`;
 }
 
 function ofEvent(filter: DeliveryFilter, eventId: string, { after }: StepBounds, parameters: Parameters): string {

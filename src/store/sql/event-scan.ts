@@ -2,7 +2,7 @@
 import type { Pool } from "pg";
 import {
   type IdRange,
-  inRange,
+  ofScope,
   ofType,
   Parameters,
   type Statement,
@@ -36,8 +36,9 @@ export async function stepThroughEvents(pool: Pool, filter: EventFilter, bounds:
   const parameters = new Parameters();
   const { organizationId, webhookId, pattern } = filter;
   const scope = webhookId === null ? "organization_id" : "webhook_id";
-  const candidates = `select ${COLUMNS} from events e where e.${scope} = ${parameters.add(webhookId ?? organizationId)}
-    ${inRange("e.id", filter, bounds.after, parameters)} order by e.id desc`;
+  const value = `${parameters.add(webhookId ?? organizationId)}::uuid`;
+  const candidates = `select ${COLUMNS} from events e where
+    ${ofScope({ scope: `e.${scope}`, id: "e.id" }, value, filter, bounds.after, parameters)}`;
   const statement = { candidates, conditions: conditionsOf(filter, parameters), parameters };
   if (pattern === null) return await takeStep(pool, statement, bounds);
   return await searchStep(pool, { ...statement, organizationId, pattern }, bounds);
@@ -66,9 +67,11 @@ async function searchStep(
        -- What comes before the first that is left out.
        select id from c where id > all (select id from met where before >= ${most} order by id desc limit 1)
      )
-     select array(select s.id from searched s join events e
-         on e.organization_id = ${parameters.add(organizationId)} and e.id = s.id
-         where ${holds("e", found)} order by s.id desc limit ${parameters.add(wanted)}) as ids,
+     -- One after the other, until there are as many as are wanted.
+     select array(select s.id from (select id from searched order by id desc offset 0) s
+         where (select ${holds("e", found)} from events e
+           where e.organization_id = ${parameters.add(organizationId)} and e.id = s.id)
+         limit ${parameters.add(wanted)}) as ids,
        (select id from examined order by id limit 1) as last,
        (select count(*) from examined)::int as examined, (select count(*) from c)::int as candidates`,
     parameters.values,

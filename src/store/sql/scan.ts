@@ -51,6 +51,32 @@ export function inRange(column: string, { from, before }: IdRange, after: string
     .join(" ");
 }
 
+const FIRST_ID = "00000000-0000-0000-0000-000000000000";
+const LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/**
+ * The rows of one scope, newest first: the condition and the order. They are asked for as a range of both columns of the
+ * index (scope, id), because as an equation they leave the planner free to read another index of the id alone, with
+ * everybody's rows, until it has met enough of a scope that has few.
+ */
+export function ofScope(
+  columns: { readonly scope: string; readonly id: string },
+  scope: string,
+  { from, before }: IdRange,
+  after: string | null,
+  parameters: Parameters,
+): string {
+  const first = parameters.add(from ?? FIRST_ID);
+  const end = parameters.add(
+    [after, before].reduce<string>((least, id) => (id !== null && id < least ? id : least), LAST_ID),
+  );
+  const key = `(${columns.scope}, ${columns.id})`;
+  // The bounds of the id alone choose partitions.
+  return `${key} >= (${scope}, ${first}::uuid) and ${key} < (${scope}, ${end}::uuid)
+    and ${columns.id} >= ${first}::uuid and ${columns.id} < ${end}::uuid
+    order by ${columns.scope} desc, ${columns.id} desc`;
+}
+
 /** The condition that a type is the one of the pattern, or lies below its prefix. */
 export function ofType(column: string, pattern: string, parameters: Parameters): string {
   if (!pattern.endsWith(".*")) return `${column} = ${parameters.add(pattern)}`;
