@@ -85,7 +85,10 @@ export class FairQueue<Item extends { readonly bytes: number }> {
 
   /** Removes the lane's first item; its turn comes again after those of all others. */
   #shift(owner: string | undefined, lane: Lane<Item>): void {
-    const { item, next } = lane.first;
+    const { first } = lane;
+    const { item, next } = first;
+    // A link that stays would let each item that has grown old keep all that followed it from the garbage collector.
+    first.next = undefined;
     this.#rows -= 1;
     this.#bytes -= item.bytes;
     this.#lanes.delete(owner);
