@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { badRequest, conflict, notFound, refusal } from "../api/refusal.ts";
 import { createForwardingWebhook, type ForwardingWebhook, msBetween, outline } from "../delivery/forwarding.ts";
+import { createListener, tellNow } from "../delivery/operational-scene.ts";
 import type { Answer } from "../support/api.ts";
 import { answer, type Destination, startDestination } from "../support/destination.ts";
 import { startService, type TestService } from "../support/service.ts";
@@ -241,4 +242,24 @@ describe("what is refused", () => {
     }
     expect(refusal(await service.api.get(`/webhooks/bulk-jobs/${UNKNOWN_ID}`))).toEqual(notFound);
   });
+});
+
+test("the end of a job is told: done, with nothing to do, or canceled", async () => {
+  const listener = await createListener(service, { events: ["bulk_job.finished"] });
+  await webhook.settled(await webhook.sendEvent(), "succeeded");
+  const done = await runJob(service.api, { action: "replay", filter: mine() });
+  const idle = await runJob(service.api, { action: "replay", filter: mine({ status: ["failed"] }) });
+  const canceled = await createJob(service.api, { action: "replay", filter: mine(), ratePerSecond: 1 });
+  await control(canceled.id, "pause");
+  await control(canceled.id, "cancel");
+  await tellNow(service, listener);
+  const told = await listener.told(3);
+  const byJob = new Map(told.map(({ type, data }) => [data.bulkJobId, { type, ...data }]));
+  const finished = { type: "bulk_job.finished", count: 1, action: "replay", skipReasons: {} };
+  expect(byJob.get(done.id)).toEqual({ ...finished, bulkJobId: done.id, state: "done", matched: 1, done: 1 });
+  expect(byJob.get(idle.id)).toEqual({ ...finished, bulkJobId: idle.id, state: "done", matched: 0, done: 0 });
+  const { state } = await readJob(service.api, canceled.id);
+  expect(byJob.get(canceled.id)).toMatchObject({ ...finished, state });
+  await service.api.delete(`/webhooks/${listener.id}`);
+  await listener.close();
 });

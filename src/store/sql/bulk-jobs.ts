@@ -3,6 +3,7 @@ import type { ClientBase, Pool } from "pg";
 import type { BulkAction } from "../entities/bulk-job.ts";
 import { transaction } from "../transaction.ts";
 import { allMatches, type DeliveryFilter } from "./delivery-scan.ts";
+import { raiseNotice } from "./notices.ts";
 import { Parameters } from "./scan.ts";
 
 /** Ids of one chunk. */
@@ -60,6 +61,7 @@ export async function insertBulkJob(
            finished_at = case when $2 = 0 then now() end where id = $1`,
         [job.id, matched],
       );
+      if (matched === 0) await tellFinished(client, job.id);
       return null;
     });
   } catch (error) {
@@ -109,13 +111,38 @@ export async function changeBulkJob(
        where id = $1 and organization_id = $2 and finished_at is null`,
       [id, organizationId, STATES[change], ratePerSecond],
     );
-    if (rowCount === 1 && change === "cancel") await dropChunks(client, id);
+    if (rowCount === 1 && change === "cancel") {
+      await dropChunks(client, id);
+      await tellFinished(client, id);
+    }
     return rowCount === 1;
   });
 }
 
 export async function dropChunks(client: ClientBase, jobId: string): Promise<void> {
   await client.query("delete from bulk_job_chunks where job_id = $1", [jobId]);
+}
+
+interface Finished {
+  readonly organizationId: string;
+  readonly bulkJobId: string;
+  readonly action: string;
+  readonly state: string;
+  readonly matched: number;
+  readonly done: number;
+  readonly skipReasons: Readonly<Record<string, number>>;
+}
+
+/** Tells that a job is done or canceled, in the transaction that ends it. */
+export async function tellFinished(client: ClientBase, jobId: string): Promise<void> {
+  const { rows } = await client.query<Finished>(
+    `select organization_id as "organizationId", id as "bulkJobId", action, state, matched, done,
+       skipped as "skipReasons" from bulk_jobs where id = $1`,
+    [jobId],
+  );
+  if (!rows[0]) return;
+  const { organizationId, ...data } = rows[0];
+  await raiseNotice(client, { organizationId, webhookId: null, type: "bulk_job.finished", data });
 }
 
 /** Forgets up to `rows` jobs that finished more than `days` ago; resolves to whether there may be more. */

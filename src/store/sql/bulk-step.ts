@@ -8,7 +8,7 @@
 import type { ClientBase, Pool } from "pg";
 import type { BulkAction } from "../entities/bulk-job.ts";
 import { transaction } from "../transaction.ts";
-import { CHUNK_IDS, dropChunks } from "./bulk-jobs.ts";
+import { CHUNK_IDS, dropChunks, tellFinished } from "./bulk-jobs.ts";
 import { cancelNow } from "./cancel.ts";
 import { conditionsOf, type DeliveryFilter } from "./delivery-scan.ts";
 import { DESTINATION, type Destination, lockQueued, type Replay, refusalOf, replayNow, retryNow } from "./redeliver.ts";
@@ -230,5 +230,7 @@ async function advance(
   const skipped: Record<string, number> = { ...job.skipped };
   for (const [reason, count] of Object.entries(step.skips)) skipped[reason] = (skipped[reason] ?? 0) + count;
   await client.query(ADVANCE, [job.id, step.count, step.done, skipped, step.finished]);
-  if (step.finished) await dropChunks(client, job.id);
+  if (!step.finished) return;
+  await dropChunks(client, job.id);
+  await tellFinished(client, job.id);
 }
