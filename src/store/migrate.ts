@@ -13,6 +13,7 @@ import { Steering } from "./migrations/0008-steering.ts";
 import { OperationalEvents } from "./migrations/0009-operational-events.ts";
 import { BulkJobs } from "./migrations/0010-bulk-jobs.ts";
 import { WaitingByWebhook } from "./migrations/0011-waiting-by-webhook.ts";
+import { Turns } from "./migrations/0012-turns.ts";
 import { ensurePartitions, type PartitionPlan } from "./partitions.ts";
 import { poolOptions, type StoreConnection } from "./pool.ts";
 
@@ -30,6 +31,7 @@ const MIGRATIONS = [
   OperationalEvents,
   BulkJobs,
   WaitingByWebhook,
+  Turns,
 ];
 
 /**

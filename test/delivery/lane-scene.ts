@@ -31,7 +31,8 @@ export async function insertLanedWebhook(
 export interface OwedRow {
   readonly key?: string | null;
   readonly step?: number;
-  readonly manual?: boolean;
+  /** A try beside the schedule, and whether by hand or by a bulk job. */
+  readonly retried?: "manual" | "bulk";
 }
 
 export type WebhookOf = Readonly<Record<"id" | "organizationId", string>>;
@@ -54,17 +55,17 @@ export async function insertDue(
   const columns = [
     rows.map(({ key }) => key ?? null),
     rows.map(({ step = 0 }) => step),
-    rows.map(({ manual = false }) => manual),
+    rows.map(({ retried }) => retried ?? null),
   ];
   await pool.query(
     `with owed as (
        insert into deliveries (id, organization_id, webhook_id, destination_id, event_id, url, status, created_at, updated_at)
        select id, $2, $3, $3, id, 'https://example.com/', 'pending', now(), now() from unnest($1::uuid[]) id)
      insert into delivery_queue (delivery_id, organization_id, webhook_id, destination_id, event_id, due_at, laned, step,
-       manual, order_key, ordered_at)
-     select i.id, $2, $3, $3, i.id, now(), $7, i.step, i.manual, convert_to(i.key, 'utf8'),
+       manual, trigger, order_key, ordered_at)
+     select i.id, $2, $3, $3, i.id, now(), $7, i.step, i.retried is not null, i.retried, convert_to(i.key, 'utf8'),
        case when i.key is not null then now() end
-     from unnest($1::uuid[], $4::text[], $5::int[], $6::bool[]) i (id, key, step, manual)`,
+     from unnest($1::uuid[], $4::text[], $5::int[], $6::text[]) i (id, key, step, retried)`,
     [ids, webhook.organizationId, webhook.id, ...columns, laned],
   );
   return ids;

@@ -32,7 +32,19 @@ const lanesLeft = async () => (await pool.query("select destination_id from lane
 
 test("first tries and later ones have half of the room each, a retry by hand goes before both", async () => {
   const webhook = await insertLanedWebhook(pool, null);
-  const ids = await insertLaned(pool, webhook, [...times(5, { step: 1 }), ...times(5, {}), { step: 3, manual: true }]);
+  const ids = await insertLaned(pool, webhook, [
+    ...times(5, { step: 1 }),
+    ...times(5, {}),
+    { step: 3, retried: "manual" },
+  ]);
+  const taken = idsOf(await serve(pool, { laneRowsMax: 5 })).map((id) => ids.indexOf(id));
+  expect(taken.sort((a, b) => a - b)).toEqual([0, 1, 5, 6, 10]);
+});
+
+test("retries in bulk take their turns with other later tries", async () => {
+  const webhook = await insertLanedWebhook(pool, null);
+  const bulk = times(5, { step: 3, retried: "bulk" } as const);
+  const ids = await insertLaned(pool, webhook, [...bulk, ...times(5, {}), { step: 3, retried: "manual" }]);
   const taken = idsOf(await serve(pool, { laneRowsMax: 5 })).map((id) => ids.indexOf(id));
   expect(taken.sort((a, b) => a - b)).toEqual([0, 1, 5, 6, 10]);
 });
@@ -211,7 +223,7 @@ test("of one key the next begins only when the one before is done; others flow, 
 
 test("a retry by hand goes out of turn, and those of its key wait for it", async () => {
   const webhook = await insertLanedWebhook(pool, { orderingKey: { header: "k" } });
-  const ids = await insertLaned(pool, webhook, [{ key: "a" }, { key: "a", manual: true }]);
+  const ids = await insertLaned(pool, webhook, [{ key: "a" }, { key: "a", retried: "manual" }]);
   expect(idsOf(await serve(pool))).toEqual([ids[1]]);
   await advance(pool, 1);
   expect(await serve(pool)).toEqual([]);
@@ -234,6 +246,22 @@ test("what waits in lanes and for later tries is not looked through, however muc
   expect(await pagesOf(pool, (fake) => claimDue(fake, claim))).toBeLessThan(500);
   expect(await pagesOf(pool, (fake) => untilNextDue(fake, { ...anyRoom, withinMs: 1_000 }))).toBeLessThan(50);
   expect(await pagesOf(pool, (fake) => serve(fake))).toBeLessThan(2_500);
+});
+
+test("retries in bulk keep the order of their key", async () => {
+  const webhook = await insertLanedWebhook(pool, { orderingKey: { header: "k" } });
+  const ids = await insertLaned(pool, webhook, [
+    { key: "a" },
+    { key: "a", retried: "bulk" },
+    { key: "b", retried: "bulk" },
+  ]);
+  const [first, ...others] = await serve(pool);
+  expect(idsOf([first, ...others].filter((one) => one !== undefined)).sort()).toEqual([ids[0], ids[2]].sort());
+  const head = [first, ...others].find((one) => one?.deliveryId === ids[0]);
+  if (!head) throw new Error("not served");
+  await finish(pool, head, { kind: "succeeded" });
+  await advance(pool, 1_001);
+  expect(idsOf(await serve(pool))).toEqual([ids[1]]);
 });
 
 test("a key's backlog does not hide the keys behind it", async () => {

@@ -8,7 +8,9 @@ const LANES_MAX = 8;
 const KEYS_MAX = 100;
 
 const WAITING = "q.destination_id = m.destination_id and q.laned and q.started_at is null and q.due_at <= now()";
-const TURN = "(case when q.manual then 0 when q.order_key is not null then 3 when q.step = 0 then 1 else 2 end)";
+/** Those of a bulk job are not: they take their turns, and keep the order. */
+const byHand = (row: string) => `(${row}.manual and ${row}.trigger = 'manual')`;
+const TURN = `(case when ${byHand("q")} then 0 when q.order_key is not null then 3 when q.step = 0 then 1 else 2 end)`;
 const inTurn = (turn: number) => `
   select * from (select q.*, ${turn} as turn from delivery_queue q where ${WAITING} and ${TURN} = ${turn}
     order by q.due_at limit m.room for update skip locked) turn_${turn}`;
@@ -18,7 +20,7 @@ const inTurn = (turn: number) => `
 const HEADS = `
   select * from (select q.*, 3 as turn
     from heads k join delivery_queue q on q.delivery_id = k.delivery_id
-    where k.destination_id = m.destination_id and ${WAITING} and not q.manual
+    where k.destination_id = m.destination_id and ${WAITING} and not ${byHand("q")}
       and not exists (select from busy b where b.destination_id = m.destination_id and b.order_key = q.order_key)
     limit m.room for update of q skip locked) turn_3`;
 
