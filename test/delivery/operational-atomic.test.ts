@@ -98,7 +98,9 @@ test("kill -9 in the middle of telling: the next process tells each once", { tim
   await holder.query("rollback");
   holder.release();
   await eventually("its transaction has ended", async () => {
-    const { rows } = await pool.query("select 1 from pg_stat_activity where application_name = 'alumia-upkeep'");
+    const { rows } = await pool.query(
+      "select 1 from pg_stat_activity where datname = current_database() and application_name = 'alumia-upkeep'",
+    );
     return rows.length === 0;
   });
   expect(await countOf(pool, "notices")).toBe(5);
