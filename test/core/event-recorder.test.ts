@@ -213,9 +213,10 @@ describe("a key that another replica is just taking", () => {
   }
 
   /** Resolves once a statement waits for somebody else's lock. */
-  async function someoneWaits(client: PoolClient): Promise<void> {
+  async function someoneWaits(): Promise<void> {
     for (;;) {
-      const { rows } = await client.query<{ waits: boolean }>(
+      // Outside of the transaction that holds the lock: within one, pg_stat_activity stays as it was at first.
+      const { rows } = await pool.query<{ waits: boolean }>(
         "select exists (select 1 from pg_locks where not granted and pid = any (select pid from pg_stat_activity where datname = current_database())) as waits",
       );
       if (rows[0]?.waits) return;
@@ -231,7 +232,7 @@ describe("a key that another replica is just taking", () => {
     const client = await holdKey(held);
     const row = keyed("evt_1", body);
     const recording = recorder.record(row);
-    await someoneWaits(client);
+    await someoneWaits();
     await client.query(end);
     client.release();
     expect(await recording).toEqual(kind === "repeat" ? { kind, eventId: held } : { kind });
