@@ -72,7 +72,7 @@ export async function insertDue(
 }
 
 /** What one serving takes; there is room for everything unless the options say otherwise. */
-export async function serve(pool: Pool, options: Partial<ServeOptions> = {}): Promise<readonly ClaimedDelivery[]> {
+export async function serve(pool: Pool, options: Partial<ServeOptions> = {}): Promise<ClaimedDelivery[]> {
   const { claimed } = await serveLanes(pool, {
     limit: 100,
     leaseMs: LEASE_MS,

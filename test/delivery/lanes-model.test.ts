@@ -128,7 +128,9 @@ class Model {
       "select extract(epoch from started_at) * 1000 as ms from delivery_queue where delivery_id = $1",
       [delivery.deliveryId],
     );
+    // Of two servings at once the one that ended first may have begun last.
     this.begunAtMs.push(Number(rows[0]?.ms) + this.passedMs);
+    this.begunAtMs.sort((a, b) => a - b);
     const last = this.begunAtMs.at(-1) ?? 0;
     for (const [n, atMs] of this.begunAtMs.entries()) {
       const allowed = RATE.burst + (last - atMs) / EACH_MS;

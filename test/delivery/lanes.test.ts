@@ -264,6 +264,28 @@ test("retries in bulk keep the order of their key", async () => {
   expect(idsOf(await serve(pool))).toEqual([ids[1]]);
 });
 
+test("keys are served in turn, and again from the first", async () => {
+  const webhook = await insertLanedWebhook(pool, { orderingKey: { header: "k" } });
+  const ids = await insertLaned(
+    pool,
+    webhook,
+    Array.from({ length: 480 }, (_, n) => ({ key: `${n % 240}` })),
+  );
+  const room = { destinationRooms: new Map([[webhook.id, 30]]) };
+  for (const round of [ids.slice(0, 240), ids.slice(240)]) {
+    const served: string[] = [];
+    while (served.length < 240) {
+      const taken = await serve(pool, room);
+      // The end of the keys may be met with nothing taken; then it begins anew.
+      if (taken.length === 0) taken.push(...(await serve(pool, room)));
+      expect(taken).not.toEqual([]);
+      served.push(...idsOf(taken));
+      for (const delivery of taken) await finish(pool, delivery, { kind: "succeeded" });
+    }
+    expect(served.sort()).toEqual([...round].sort());
+  }
+});
+
 test("a key's backlog does not hide the keys behind it", async () => {
   const webhook = await insertLanedWebhook(pool, { orderingKey: { header: "k" } });
   const blocked = Array.from({ length: 250 }, (_, n) => `a${String(n).padStart(3, "0")}`);

@@ -111,7 +111,10 @@ with recursive organizations as (
   select m.*, (select count(*) from found f where f.destination_id = m.destination_id) as waiting,
     (select count(*) from chosen c where c.destination_id = m.destination_id and c.takes) as taken,
     -- The keys that follow are looked at next; after the last of them, the first.
-    (select order_key from heads h where h.destination_id = m.destination_id and h.n = ${KEYS_MAX}) as cursor
+    case when (select count(*) from found f where f.destination_id = m.destination_id and f.turn = 3) >= m.room
+      then coalesce((select order_key from chosen c where c.destination_id = m.destination_id and c.turn = 3
+        order by order_key desc limit 1), m.order_cursor)
+      else (select order_key from heads h where h.destination_id = m.destination_id and h.n = ${KEYS_MAX}) end as cursor
   from measured m
 ), counts as materialized (
   -- One that had only been slow goes as soon as all is taken, so that what comes next need not wait in line.
@@ -134,7 +137,8 @@ with recursive organizations as (
       when c.waiting > 0 and c.taken = 0 and c.takes then l.next_at
       when c.each_ms is not null and c.tokens - c.taken < 1 and c.waits
         then c.paid_at + (c.taken + 1 - c.burst) * c.each_ms * interval '1 millisecond'
-      when c.taken > 0 or c.cursor is not null or (c.waiting > 0 and not c.takes) then clock_timestamp()
+      when c.taken > 0 or coalesce(c.cursor, c.order_cursor) is not null or (c.waiting > 0 and not c.takes)
+        then clock_timestamp()
       -- Until something comes, ends or falls due.
       else 'infinity' end
   from counts c where l.destination_id = c.destination_id and not c.needless
