@@ -5,7 +5,7 @@ import { newId } from "../../src/core/ids.ts";
 import { NO_TIMES } from "../../src/outbound/request.ts";
 import type { ClaimedDelivery } from "../../src/store/sql/claim.ts";
 import { completeAttempts, type NextState } from "../../src/store/sql/complete.ts";
-import { mendLanes, tendLanes } from "../../src/store/sql/lanes.ts";
+import { ensureLanes, tendLanes } from "../../src/store/sql/lanes.ts";
 import { type ServeOptions, serveLanes } from "../../src/store/sql/serve.ts";
 import { transaction } from "../../src/store/transaction.ts";
 
@@ -40,7 +40,7 @@ export type WebhookOf = Readonly<Record<"id" | "organizationId", string>>;
 /** Deliveries that wait in the webhook's lane, in this order; resolves to their ids. */
 export async function insertLaned(pool: Pool, webhook: WebhookOf, rows: readonly OwedRow[]): Promise<string[]> {
   const ids = await insertDue(pool, webhook, rows, true);
-  await mendLanes(pool);
+  await ensureLanes(pool, [{ webhookId: webhook.id, organizationId: webhook.organizationId }]);
   return ids;
 }
 

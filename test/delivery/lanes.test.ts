@@ -93,6 +93,7 @@ test("a rate: a burst at once, then as time goes on; the lane goes once all is p
   expect(await serve(pool)).toEqual([]);
   expect(await lanesLeft()).toBe(1);
   await advance(pool, 200_000);
+  await serve(pool);
   expect(await lanesLeft()).toBe(0);
 });
 
@@ -128,6 +129,18 @@ test("concurrency: however many serve at once, one does not begin what another's
     expect(running.length).toBeLessThanOrEqual(2);
     left -= running.length;
     for (const delivery of running.splice(0)) await finish(pool, delivery, { kind: "succeeded" });
+  }
+});
+
+test("a lane that is served while one of its own ends, or while one comes, does not sleep over what waits", async () => {
+  const webhook = await insertLanedWebhook(pool, { maxConcurrency: 1 });
+  const running: ClaimedDelivery[] = [];
+  for (let turn = 0; turn < 60; turn++) {
+    const ending = running.splice(0).map((delivery) => finish(pool, delivery, { kind: "succeeded" }));
+    const [, ...taken] = await Promise.all([insertLaned(pool, webhook, [{}]), serve(pool), serve(pool), ...ending]);
+    for (const claimed of taken) if (claimed) running.push(...claimed);
+    if (running.length === 0) running.push(...(await serve(pool)));
+    expect(running).toHaveLength(1);
   }
 });
 

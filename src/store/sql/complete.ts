@@ -6,6 +6,7 @@
  */
 import type { Pool } from "pg";
 import type { AttemptTrigger } from "../entities/delivery.ts";
+import { AWAKE } from "./lanes.ts";
 import { noticesOf } from "./notices.ts";
 
 /** What becomes of the delivery after an attempt. */
@@ -106,10 +107,13 @@ with input as materialized (
     and q.started_at is not null and i.next in ('retry', 'quick')
     and (select count(*) from locked) >= 0
   returning i.n, q.due_at - case when i.next = 'quick' then $3 else 0 end * interval '1 millisecond' as next_at
+), lanes_locked as materialized (
+  -- A lane may wait for one of its own to end, or be about to.
+  select l.destination_id from lanes l
+  where $5 and l.destination_id in (select webhook_id from input where laned) and l.circuit is null
+  order by l.destination_id for update
 ), woken as (
-  -- A lane may wait for one of its own to end.
-  update lanes l set next_at = now()
-  where $5 and l.destination_id in (select webhook_id from input where laned) and l.circuit is null and l.next_at > now()
+  update lanes l set next_at = ${AWAKE} from lanes_locked k where l.destination_id = k.destination_id
 ), fenced as materialized (
   select i.*, f.next_at
   from input i join (select n, null::timestamptz as next_at from finished union all select * from waiting) f using (n)

@@ -8,15 +8,19 @@ import type { Pool } from "pg";
 /** Settings of a webhook that give its destination a lane. */
 export const METERED = "array['rateLimit', 'maxConcurrency', 'orderingKey']";
 
-/** CTEs that make the lanes of what was parked from `source` (destination_id, organization_id), and wake those that sleep. */
+/** When a lane `l` that may have slept is looked at. */
+export const AWAKE = "case when l.next_at = 'infinity' then now() else l.next_at end";
+
+/**
+ * CTEs that make the lanes of what was parked from `source` (destination_id, organization_id), and wake those that sleep.
+ * Who serves a lane at this moment does not see what was parked: so the lane is taken after it, whatever it shows.
+ */
 export const lanesFor = (source: string): string => `laned as materialized (
   select distinct destination_id, organization_id from ${source}
 ), made as (
-  insert into lanes (destination_id, organization_id, next_at)
-  select destination_id, organization_id, now() from laned order by destination_id on conflict (destination_id) do nothing
-), roused as (
-  update lanes l set next_at = now() from laned d
-  where l.destination_id = d.destination_id and l.next_at = 'infinity'
+  insert into lanes as l (destination_id, organization_id, next_at)
+  select destination_id, organization_id, now() from laned order by destination_id
+  on conflict (destination_id) do update set next_at = ${AWAKE}
 )`;
 
 /** Rows in no lane: those that wait for a later try, and all others. Each is the condition of an index. */
@@ -96,8 +100,7 @@ export async function untilNextLane(
 }
 
 /** Has a lane looked at whose bounds are others now. The destination's id is its parameter. */
-export const ROUSE_LANE =
-  "update lanes set next_at = now() where destination_id = ? and circuit is null and next_at > now()";
+export const ROUSE_LANE = "update lanes set next_at = now() where destination_id = ? and circuit is null";
 
 /** The destinations in whose lanes something waits (destination_id, organization_id), one look at an index for each. */
 export const WAITING_IN_LANES = `
@@ -112,7 +115,10 @@ with recursive waiting as (
 select * from waiting`;
 
 const MEND = `
-with waiting as materialized (${WAITING_IN_LANES}), ${lanesFor("waiting")}
+with waiting as materialized (
+  select w.* from (${WAITING_IN_LANES}) w left join lanes l using (destination_id)
+  where coalesce(l.next_at = 'infinity', true)
+), ${lanesFor("waiting")}
 select count(*)::int as n from laned d where not exists (select from lanes l where l.destination_id = d.destination_id)`;
 
 /**
@@ -124,11 +130,13 @@ export async function mendLanes(pool: Pool): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
-/** A lane that sleeps lasts while anything waits in it, and while its circuit or its bucket says more than nothing. */
+/** A lane that sleeps lasts while anything waits in it or runs, and while its circuit or its bucket says more than nothing. */
 const SWEEP = `
 delete from lanes l where l.next_at = 'infinity' and l.circuit is null and coalesce(l.paid_until <= now(), true)
   and not exists (
-    select from delivery_queue q where q.destination_id = l.destination_id and q.laned and q.started_at is null)`;
+    select from delivery_queue q where q.destination_id = l.destination_id and q.laned and q.started_at is null)
+  and not exists (
+    select from delivery_queue q where q.destination_id = l.destination_id and q.laned and q.started_at is not null)`;
 
 /** Removes lanes of no more use, and mends the others. */
 export async function tendLanes(pool: Pool): Promise<void> {

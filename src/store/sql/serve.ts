@@ -7,7 +7,8 @@ const ORGANIZATIONS_MAX = 32;
 const LANES_MAX = 8;
 const KEYS_MAX = 100;
 
-const WAITING = "q.destination_id = m.destination_id and q.laned and q.started_at is null and q.due_at <= now()";
+/** What waits in a lane is due: it was when it was put there. */
+const WAITING = "q.destination_id = m.destination_id and q.laned and q.started_at is null";
 /** Those of a bulk job are not: they take their turns, and keep the order. */
 const byHand = (row: string) => `(${row}.manual and ${row}.trigger = 'manual')`;
 const TURN = `(case when ${byHand("q")} then 0 when q.order_key is not null then 3 when q.step = 0 then 1 else 2 end)`;
@@ -46,6 +47,8 @@ with recursive organizations as (
     now() + ($10 + coalesce((w.delivery->>'timeoutMs')::int, 0)) * interval '1 millisecond' as probe_until,
     exists (select from delivery_queue q where q.destination_id = s.destination_id and q.laned and q.started_at is null)
       as waits,
+    exists (select from delivery_queue q where q.destination_id = s.destination_id and q.laned and q.started_at is not null)
+      as runs,
     exists (select from delivery_queue q where q.destination_id = s.destination_id and q.laned and q.started_at is null
       and ${TURN} = 3) as ordered
   -- Who served a lane after this statement began has begun what this statement does not see: that one waits for the next.
@@ -117,9 +120,10 @@ with recursive organizations as (
       else (select order_key from heads h where h.destination_id = m.destination_id and h.n = ${KEYS_MAX}) end as cursor
   from measured m
 ), counts as materialized (
-  -- One that had only been slow goes as soon as all is taken, so that what comes next need not wait in line.
+  -- One that had only been slow goes as soon as all is taken, so that what comes next need not wait in line. Any other
+  -- stays while one of its own runs, whose end must find it.
   select *, circuit is null and (each_ms is null or paid_at <= now()) and case
-    when not takes or each_ms is not null or concurrency is not null or ordered then not waits
+    when not takes or each_ms is not null or concurrency is not null or ordered then not waits and not runs
     else taken = waiting and waiting < room end as needless
   from counted
 ), drained as (
