@@ -113,6 +113,11 @@ export class Occupancy {
     };
   }
 
+  isStuck({ webhookId, organizationId }: Occupant): boolean {
+    const { destinations, organizations } = this.stuck();
+    return destinations.includes(webhookId) || organizations.includes(organizationId);
+  }
+
   /** Room by id, of destinations and organizations that hold anything. */
   rooms(): { readonly destinations: Map<string, number>; readonly organizations: Map<string, number> } {
     const free = this.#free();
@@ -136,13 +141,13 @@ export class Occupancy {
     this.#all.count += 1;
   }
 
-  /** `heldMs`: how long it had a place. */
-  leave({ webhookId, organizationId }: Occupant, heldMs = 0): void {
+  /** `attemptMs`: how long its attempt took, if there was one. */
+  leave({ webhookId, organizationId }: Occupant, attemptMs: number): void {
     const { lineMs } = this.#limits;
     const [held, organization] = [this.#byDestination.get(webhookId), this.#byOrganization.get(organizationId)];
     if (!held || !organization) return;
-    // One that held its place for long tells nothing of how soon others will end, even if many do at once.
-    const wasQuick = heldMs <= 2 * lineMs;
+    // One that took long tells nothing of how soon others will end, even if many end at once.
+    const wasQuick = attemptMs <= 2 * lineMs;
     for (const one of [held, organization, this.#all]) one.end(this.#now(), lineMs, wasQuick);
     if (held.count === 0) this.#byDestination.delete(webhookId);
     if (organization.count === 0) this.#byOrganization.delete(organizationId);

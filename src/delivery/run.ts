@@ -20,6 +20,7 @@ import type { ByteBudget } from "./byte-budget.ts";
 import { completedAttempt } from "./completed-attempt.ts";
 import { type Forwarded, type ForwardSettings, forward, resultOfNothing } from "./forward.ts";
 import { outcomeOf } from "./made-attempt.ts";
+import type { Place } from "./place.ts";
 import { type AttemptOutcome, type NextStep, nextStep } from "./retry-policy.ts";
 import type { Slots } from "./slots.ts";
 
@@ -83,9 +84,8 @@ export interface RunContext {
   readonly onNotice: () => void;
   /** Told of each outcome that was recorded. */
   readonly onOutcome: (job: RunJob, outcome: AttemptOutcome) => Promise<void>;
-  /** Around each wait between quick tries, during which the run takes no one's place; afterwards there may be none. */
-  readonly leavePlace: () => void;
-  readonly takePlace: () => boolean;
+  /** Left for each wait between quick tries; afterwards there may be none. */
+  readonly place: Place;
 }
 
 /** Thrown out of a try to make p-retry go on after `delayMs`. */
@@ -123,7 +123,7 @@ export async function runDelivery(job: RunJob, context: RunContext, start: Start
     const attempt = attemptOf(job, tries, heldMs);
     if (tries > 1) {
       const go =
-        !context.stopping.aborted && context.takePlace() && (await beginAttempt(context.pool, job, context.leaseMs));
+        !context.stopping.aborted && context.place.take() && (await beginAttempt(context.pool, job, context.leaseMs));
       if (!go) return await giveBackLeases(context.pool, [job], context.leaseMs);
     }
     const content = handed;
@@ -140,7 +140,7 @@ export async function runDelivery(job: RunJob, context: RunContext, start: Start
     shouldRetry: ({ error }) => error instanceof QuickRetry,
     onFailedAttempt: async ({ error }) => {
       if (!(error instanceof QuickRetry)) return;
-      context.leavePlace();
+      context.place.leave();
       // A stop ends the wait at once; the try that follows then gives the lease back.
       await sleep(error.delayMs, undefined, { signal: context.stopping }).catch(() => {});
     },
@@ -215,6 +215,7 @@ async function settle(job: RunJob, attempt: Attempt, made: Made, context: RunCon
     stages: { queue: sentMs - attempt.dueMs, attempt: endedMs - sentMs, completion: performance.now() - endedMs },
   });
   if (!held) return undefined;
+  context.place.attemptMs = forwarded.result.durationMs;
   if (next.kind === "failed") context.onNotice();
   await context.onOutcome(job, forwarded.result);
   if (step.kind === "stop") await settleBlocked(context.pool, [job.deliveryId]);

@@ -21,6 +21,7 @@ import { Completions, STORE_REST_MS } from "./completions.ts";
 import { ContentReader, type ReadContents } from "./contents.ts";
 import type { ForwardSettings } from "./forward.ts";
 import { Occupancy, type OccupancyLimits, type Occupant } from "./occupancy.ts";
+import { Place } from "./place.ts";
 import { OutcomeLostError, type RunContext, type RunJob, runDelivery, type Start } from "./run.ts";
 import { Slots } from "./slots.ts";
 
@@ -68,7 +69,7 @@ export class DeliveryWorker implements Handover {
   /** By lease token: a worker may take a delivery over from itself. */
   readonly #runs = new Map<string, Run>();
   /** Deliveries about to be committed, by lease token. */
-  readonly #reserved = new Map<string, { readonly occupant: Occupant; readonly bytes: number }>();
+  readonly #reserved = new Map<string, { readonly place: Place; readonly bytes: number }>();
   readonly #alarm = new Alarm();
   readonly #stopping = new AbortController();
   /** Aborted when the grace of a stop has ended. */
@@ -122,14 +123,12 @@ export class DeliveryWorker implements Handover {
     if (!this.#loop || this.#stopping.signal.aborted || this.#runs.size >= this.#options.runsMax) return null;
     if (!this.#occupancy.admits(occupant) || !this.#bytes.tryTake(bytes)) return null;
     const token = randomUUID();
-    this.#reserved.set(token, { occupant, bytes });
-    this.#occupancy.enter(occupant);
+    this.#reserved.set(token, { place: this.#enter(occupant), bytes });
     return token;
   }
 
-  isStuck({ webhookId, organizationId }: Occupant): boolean {
-    const { destinations, organizations } = this.#occupancy.stuck();
-    return destinations.includes(webhookId) || organizations.includes(organizationId);
+  isStuck(occupant: Occupant): boolean {
+    return this.#occupancy.isStuck(occupant);
   }
 
   cancel(leaseToken: string): void {
@@ -137,7 +136,7 @@ export class DeliveryWorker implements Handover {
     if (!reserved) return;
     this.#reserved.delete(leaseToken);
     this.#bytes.give(reserved.bytes);
-    this.#leave(reserved.occupant, Number.POSITIVE_INFINITY);
+    reserved.place.leave();
   }
 
   wake(fed?: Occupant): void {
@@ -146,40 +145,28 @@ export class DeliveryWorker implements Handover {
   }
 
   take({ webhook, event, ...ids }: HandedOver): void {
+    const place = this.#reserved.get(ids.leaseToken)?.place ?? this.#enter(ids);
     this.#reserved.delete(ids.leaseToken);
     const first = { number: 1, step: 1, manual: false, resumes: false, trigger: "scheduled", lateMs: 0 } as const;
     const direct = { laned: false, probe: false };
     const start = { bytes: event.body.length, handed: { webhook, event } };
-    onBehalfOfAll(() => this.#run({ ...ids, ...first, ...direct, eventId: event.id }, start));
+    onBehalfOfAll(() => this.#run({ ...ids, ...first, ...direct, eventId: event.id }, place, start));
   }
 
-  #leave(occupant: Occupant, heldMs: number): void {
-    const mayMakeRoom = this.#backlog && this.#occupancy.isFullFor(occupant);
-    this.#occupancy.leave(occupant, heldMs);
-    if (mayMakeRoom) this.#alarm.ring();
+  #enter(occupant: Occupant): Place {
+    return new Place(this.#occupancy, occupant, () => {
+      if (this.#backlog) this.#alarm.ring();
+    });
   }
 
-  /** Runs a delivery that already counts in the occupancy. */
-  #run(job: RunJob, start: Start | Promise<Start>): void {
+  #run(job: RunJob, place: Place, start: Start | Promise<Start>): void {
     const abort = new AbortController();
-    let [occupies, sinceMs] = [true, performance.now()];
-    const place = {
-      leavePlace: () => {
-        occupies = false;
-        this.#leave(job, performance.now() - sinceMs);
-      },
-      takePlace: () => {
-        [occupies, sinceMs] = [this.#occupancy.admits(job), performance.now()];
-        if (occupies) this.#occupancy.enter(job);
-        return occupies;
-      },
-    };
     const ended = runDelivery(job, this.#contextOf(abort.signal, place), start)
       .catch((error) => this.#giveUp(job, error))
       .finally(() => {
         this.#runs.delete(job.leaseToken);
         if (job.laned) this.wake();
-        if (occupies) this.#leave(job, performance.now() - sinceMs);
+        place.leave();
       });
     this.#runs.set(job.leaseToken, { job, abort, ended });
   }
@@ -197,7 +184,7 @@ export class DeliveryWorker implements Handover {
     await giveBackLeases(pool, [job], leaseMs).catch(() => {});
   }
 
-  #contextOf(signal: AbortSignal, place: Pick<RunContext, "leavePlace" | "takePlace">): RunContext {
+  #contextOf(signal: AbortSignal, place: Place): RunContext {
     const { forward, leaseMs, quickDelayMsMax, random = Math.random } = this.#options;
     return {
       ...this.#options,
@@ -210,7 +197,7 @@ export class DeliveryWorker implements Handover {
       stopping: this.#stopping.signal,
       complete: (attempt) => this.#completions.record(attempt),
       onOutcome: (job, outcome) => this.#circuits.note(job, outcome),
-      ...place,
+      place,
     };
   }
 
@@ -239,12 +226,12 @@ export class DeliveryWorker implements Handover {
   #begin(claimed: readonly ClaimedDelivery[]): void {
     const reading = this.#contents.read(claimed);
     for (const delivery of claimed) {
-      this.#occupancy.enter(delivery);
+      const place = this.#enter(delivery);
       const start = reading.then(({ sizes, handed }) => {
         const [bytes, content] = [sizes.get(delivery.eventId) ?? 0, handed.get(delivery.eventId)];
         return { bytes, handed: content && this.#bytes.tryTake(bytes) ? content : undefined };
       });
-      this.#run(delivery, start);
+      this.#run(delivery, place, start);
     }
   }
 

@@ -35,7 +35,7 @@ test("what leaves makes room, and leaves nothing behind", () => {
   let nowMs = 0;
   const occupancy = new Occupancy(LIMITS, () => nowMs);
   for (const id of ["a", "a", "a", "b"]) occupancy.enter(of(id));
-  for (const id of ["a", "a", "a", "b"]) occupancy.leave(of(id));
+  for (const id of ["a", "a", "a", "b"]) occupancy.leave(of(id), 1);
   nowMs = 1_000;
   expect(occupancy.room).toBe(6);
   expect(occupancy.saturated().destinations).toEqual([]);
@@ -48,7 +48,7 @@ test("as many may wait in line as ended lately, within bounds; a pause in which 
   const turn = (id: string, times: number) => {
     for (let n = 0; n < times; n++) {
       occupancy.enter(of(id));
-      occupancy.leave(of(id));
+      occupancy.leave(of(id), 1);
     }
   };
   for (let n = 0; n < 3; n++) occupancy.enter(of("a"));
@@ -66,7 +66,7 @@ test("as many may wait in line as ended lately, within bounds; a pause in which 
   expect(occupancy.room).toBe(7);
   nowMs += 100;
   expect([occupancy.room, occupancy.admits(of("b"))]).toEqual([0, false]);
-  for (let n = 0; n < 4; n++) occupancy.leave(of("a"));
+  for (let n = 0; n < 4; n++) occupancy.leave(of("a"), 1);
   expect([occupancy.admits(of("a")), occupancy.admits(of("b"))]).toEqual([true, true]);
 });
 
@@ -75,13 +75,13 @@ test("while some wait in line, more are claimed only when there is room for seve
   for (let n = 0; n < 3; n++) occupancy.enter(of("a"));
   for (let n = 0; n < 40; n++) {
     occupancy.enter(of("a"));
-    occupancy.leave(of("a"));
+    occupancy.leave(of("a"), 1);
   }
   for (let n = 0; n < 4; n++) occupancy.enter(of("a"));
   expect([occupancy.saturated().destinations, occupancy.claimable]).toEqual([["a"], 7]);
-  occupancy.leave(of("a"));
+  occupancy.leave(of("a"), 1);
   expect([occupancy.saturated().destinations, occupancy.claimable]).toEqual([[], 1]);
-  occupancy.leave(of("a"));
+  occupancy.leave(of("a"), 1);
   expect([occupancy.saturated().destinations, occupancy.claimable]).toEqual([[], 2]);
 });
 
@@ -115,7 +115,7 @@ test("an organization alone leaves a quarter free, and one that comes finds room
   while (occupancy.admits(at(`b${taken}`, "B"))) occupancy.enter(at(`b${taken++}`, "B"));
   expect([taken, occupancy.saturated().organizations]).toEqual([15, ["A", "B"]]);
   expect(occupancy.admits(at("c", "C"))).toBe(true);
-  for (let n = 0; n < 12; n++) occupancy.leave(at(`a${n}`, "A"));
+  for (let n = 0; n < 12; n++) occupancy.leave(at(`a${n}`, "A"), 1);
   nowMs = 1_000;
   while (occupancy.admits(at(`b${taken}`, "B"))) occupancy.enter(at(`b${taken++}`, "B"));
   expect(taken).toBe(24);
@@ -128,12 +128,12 @@ test("stuck is what has its share and hardly turns over", () => {
   expect(occupancy.stuck().destinations).toEqual([]);
   nowMs = 250;
   for (let n = 0; n < 4; n++) {
-    occupancy.leave(of("fast"));
+    occupancy.leave(of("fast"), 1);
     occupancy.enter(of("fast"));
   }
   for (let n = 0; n < 4; n++) occupancy.enter(of("fast"));
   expect(occupancy.saturated().destinations).toEqual(["slow", "fast"]);
   expect(occupancy.stuck().destinations).toEqual(["slow"]);
-  occupancy.leave(of("slow"));
+  occupancy.leave(of("slow"), 1);
   expect(occupancy.stuck().destinations).toEqual([]);
 });
