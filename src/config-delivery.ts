@@ -18,7 +18,7 @@ export const DELIVERY_LIMITS = {
   /** Rows of one claim. */
   claimBatchRowsMax: 100,
   /** Due rows that are moved to lanes at once; rows that one lane gives at once. */
-  parkRowsMax: 1_000,
+  parkRowsMax: 250,
   laneRowsMax: 100,
   /** Longest sleep of the claim loop, milliseconds. */
   claimIntervalMsMax: 1_000,

@@ -54,9 +54,11 @@ export class Claims {
 
   /** Takes up to `roomMax` deliveries and gives them to `begin`; resolves to how long to rest. */
   async take(roomMax: number, begin: (claimed: readonly ClaimedDelivery[]) => void): Promise<number> {
-    this.#lanesFirst = !this.#lanesFirst;
     await this.#park();
+    const lanesRestMs = this.#lanesAtMs - performance.now();
+    if (lanesRestMs > 0) return Math.min(await this.#claim(roomMax, begin), lanesRestMs);
     const steps = [(limit: number) => this.#claim(limit, begin), (limit: number) => this.#serve(limit, begin)];
+    this.#lanesFirst = !this.#lanesFirst;
     if (this.#lanesFirst) steps.reverse();
     const [first, second] = steps;
     const half = Math.ceil(Math.min(this.#occupancy.room, roomMax) / 2);
@@ -81,8 +83,6 @@ export class Claims {
 
   async #serve(roomMax: number, begin: (claimed: readonly ClaimedDelivery[]) => void): Promise<number> {
     const { pool, claimRowsMax, leaseMs, laneRowsMax, claimIntervalMs } = this.#options;
-    const waitMs = this.#lanesAtMs - performance.now();
-    if (waitMs > 0) return waitMs;
     await this.#ensure();
     const limit = Math.min(this.#occupancy.room, roomMax, claimRowsMax);
     if (limit <= 0) return claimIntervalMs;

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/store/embedded/embedded-postgres.ts";
+import { FIRST, LATE } from "../../src/store/sql/lanes.ts";
 import { type Api, createApi } from "../support/api.ts";
 import { COMPILE_CACHE } from "../support/compile-cache.ts";
 import { memoryMiB, processTreeSeconds } from "./processes.ts";
@@ -102,7 +103,9 @@ export class Gateway {
 
   /** Resolves when nothing is under way any more, or due within the hour. */
   async settled(): Promise<void> {
-    const owed = "select exists (select from delivery_queue where not held and due_at < now() + interval '1 hour')";
+    const rows = (which: string) => `exists (select from delivery_queue q where ${which})`;
+    const [first, late] = [FIRST, LATE].map((which) => rows(`${which} and q.due_at < now() + interval '1 hour'`));
+    const owed = `select ${first} or ${late} or ${rows("q.laned")}`;
     while (await this.query<boolean>(owed)) await sleep(10);
   }
 
