@@ -30,6 +30,7 @@ export function useStore(): void {
     const tables = [
       "delivery_queue",
       "lanes",
+      "bulk_jobs",
       "event_dedupe",
       "purges",
       "webhooks",

@@ -1,4 +1,5 @@
 /** The doctor: what it takes for healthy, what it tells and leaves alone, and how it goes about it. */
+import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { FindingKind } from "../../src/store/doctor/findings.ts";
 import {
@@ -50,6 +51,21 @@ describe("what only a person can judge, or what nobody may touch", () => {
     expect(finding).toMatchObject({ kind: "overdue", count: 1, mended: 0 });
     expect(ids).toContain(finding?.examples[0]);
     await pool.query("update lanes set next_at = now()");
+    expect(await examineNow()).toEqual([]);
+  });
+
+  test("a bulk job that is due for long is told, unless it goes on", async () => {
+    const id = randomUUID();
+    await pool.query(
+      `insert into bulk_jobs (id, organization_id, action, filter, state, rate_per_second, matched, next_at, created_at,
+         updated_at)
+       values ($1, $2, 'cancel', '{}', 'running', 1, 2, now() - interval '1 h', now(), now())`,
+      [id, webhook.organizationId],
+    );
+    expect(await examineNow({ mend: true })).toEqual([{ kind: "job_stuck", count: 1, mended: 0, examples: [id] }]);
+    const wait = async () => void (await pool.query("update bulk_jobs set position = position + 1"));
+    expect(await examineNow({ wait })).toEqual([]);
+    await pool.query("update bulk_jobs set state = 'paused'");
     expect(await examineNow()).toEqual([]);
   });
 

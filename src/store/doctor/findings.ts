@@ -42,6 +42,7 @@ export const KINDS = {
   overdue: { says: "due for long, while no worker is at work on anything", mend: null },
   lane_missing: { says: "due in a lane that does not exist, so that nobody will take it", mend: "the lane is made" },
   release_stuck: { says: "held deliveries of an active webhook are not being released", mend: "they are released" },
+  job_stuck: { says: "a bulk job is due for long, while nobody goes on with it", mend: null },
   purge_stuck: { says: "history of a deleted webhook is not being purged", mend: "it is purged" },
   partition_missing: { says: "a partition of the days to come is missing", mend: "it is made" },
   default_rows: {

@@ -45,7 +45,19 @@ select p.webhook_id as id, p.due_at::text || coalesce((
 from (select * from purges where due_at < now() - $1 * interval '1 millisecond' order by due_at limit 1) p
 where $3::int is not null limit $2`;
 
-const LOOKS = { overdue: OVERDUE, lane_missing: LANES, release_stuck: RELEASES, purge_stuck: PURGES } as const;
+// A job that has to wait for a destination is due again each time it has looked.
+const JOBS = `
+select id, position || ' ' || next_at as mark from bulk_jobs
+where state = 'running' and next_at < now() - $1 * interval '1 millisecond' and $3::int is not null
+order by next_at limit $2`;
+
+const LOOKS = {
+  overdue: OVERDUE,
+  lane_missing: LANES,
+  release_stuck: RELEASES,
+  purge_stuck: PURGES,
+  job_stuck: JOBS,
+} as const;
 type Kind = keyof typeof LOOKS;
 const KINDS = Object.keys(LOOKS) as Kind[];
 
@@ -77,7 +89,7 @@ export async function examineStuck(examination: Examination): Promise<void> {
 
 /** Does the work itself; resolves to how many of the `count` are done. */
 async function mend({ pool, options }: Examination, kind: Kind, count: number): Promise<number> {
-  if (kind === "overdue") return 0;
+  if (kind === "overdue" || kind === "job_stuck") return 0;
   if (kind === "lane_missing") return await mendLanes(pool);
   const { releaseBatchRows, purgeBatchRows: rows, purgeLateMs: lateMs, purgeRecheckMs: recheckMs } = options.limits;
   const step = () =>
